@@ -42,11 +42,14 @@ const BEAT: Duration = Duration::from_secs(60);
 const SHORTEST: Duration = Duration::from_secs(1);
 /// What failed or was refused is tried again at least this often.
 const LONGEST: Duration = Duration::from_secs(20);
-/// A version that the server forgets sooner than this after it gave it: another list is no better.
+/// A version that the server forgets sooner than this after it gave it: another list is no better. A watch that ends sooner
+/// than this was not ended by its time.
 const LASTING: Duration = Duration::from_secs(60);
 /// A watch that fails this often without a word in between may stand on something that the server cannot serve: a list
 /// says what there is.
 const FAILURES: u32 = 4;
+/// So many watches in a row that ended early are told.
+const CUT_SHORT: u32 = 8;
 /// A member that lags behind may serve an old list. One that is still older after this many tries is the truth: the
 /// server's storage was restored.
 const OLD_LISTS: u32 = 6;
@@ -189,17 +192,21 @@ impl Watches {
         }
     }
 
-    /// The server answered: what failed before is over. Gives back whether something had.
-    fn sign(&self, at: usize) -> bool {
+    /// The server answered. What failed before is over, unless more of the same list is to come: as long as that fails,
+    /// nobody sees what changes. Gives back whether something had failed.
+    fn sign(&self, at: usize, is_whole: bool) -> bool {
         self.lock().get_mut(at).is_some_and(|scope| {
-            scope.sign = Instant::now();
             if scope.refused.take().is_some() {
                 info!(namespace = scope.namespace.as_deref(), "the namespace can be read");
             }
             let is_told = scope.back.is_some_and(|at| at.elapsed() < SETTLED);
-            let is_back = scope.failure.take().is_some() && !is_told;
+            let is_back = scope.failure.is_some() && !is_told;
             if is_back {
                 scope.back = Some(Instant::now());
+            }
+            if is_whole {
+                scope.sign = Instant::now();
+                scope.failure = None;
             }
             is_back
         })
@@ -291,6 +298,7 @@ pub async fn watch<K: Readable>(
             newest: None,
             old_lists: 0,
             forgotten: 0,
+            cut_short: 0,
             size: PageSize::default(),
         }
         .run()
@@ -327,6 +335,8 @@ struct Follow<'a, K, F> {
     old_lists: u32,
     /// Lists in a row of which the server forgot the version at once.
     forgotten: u32,
+    /// Watches in a row that ended early.
+    cut_short: u32,
     size: PageSize,
 }
 
@@ -356,7 +366,10 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                     self.forgot(listed.elapsed()).await;
                     return Ok(());
                 }
-                Ok(()) => sleep(SHORTEST.saturating_sub(begun.elapsed())).await,
+                Ok(()) => {
+                    self.ended(begun.elapsed());
+                    sleep(SHORTEST.saturating_sub(begun.elapsed())).await;
+                }
                 Err(trouble) if *failures >= FAILURES => return Err(trouble),
                 Err(trouble) => {
                     *failures += 1;
@@ -382,6 +395,17 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         sleep(pace::after_failures(self.forgotten).min(LONGEST)).await;
     }
 
+    /// The server ended a watch after this long. Nothing is missed, since the next one goes on where it ended; but each costs a
+    /// request, and what changes in between is seen that much later.
+    fn ended(&mut self, after: Duration) {
+        self.cut_short = if after < LASTING { self.cut_short.saturating_add(1) } else { 0 };
+        if self.cut_short == CUT_SHORT {
+            let (kind, namespace) = (K::kind(&()), self.watches.namespace(self.at));
+            let namespace = namespace.as_deref();
+            warn!(namespace, %kind, "each watch ends early and is begun again; look at what stands before the API server");
+        }
+    }
+
     /// Tells all that there is and takes back what is not there any more. Gives back the version of the list.
     async fn list(&mut self) -> Result<String, Trouble> {
         let mut listed = HashSet::new();
@@ -396,7 +420,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
             if params.continue_token.is_none() {
                 self.refuse_old(&version)?;
             }
-            self.sign();
+            self.sign(next.is_none());
             for object in page.objects() {
                 listed.insert(self.shown(object?));
             }
@@ -431,7 +455,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         let params = WatchParams::default().timeout(WATCH_SECONDS).labels_from(&self.watches.selector);
         let events = timeout(DEADLINE, self.objects.watch(&params, version)).await;
         let mut events = events.map_err(|_| silent("no answer to a watch", DEADLINE))??;
-        self.sign();
+        self.sign(true);
         loop {
             let event = timeout(SILENCE, events.next()).await;
             let Some(event) = event.map_err(|_| silent("no sign of life of a watch", SILENCE))?? else {
@@ -450,7 +474,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                 WatchEvent::Bookmark(mark) => Some(mark.metadata.resource_version),
                 WatchEvent::Error(status) => return Err(Trouble::from(*status)),
             };
-            self.sign();
+            self.sign(true);
             *failures = 0;
             if let Some(seen) = seen {
                 self.newest = seen.parse().ok().max(self.newest);
@@ -484,8 +508,8 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         (self.taking().take)(News::Gone(key));
     }
 
-    fn sign(&self) {
-        if self.watches.sign(self.at) {
+    fn sign(&self, is_whole: bool) {
+        if self.watches.sign(self.at, is_whole) {
             (self.taking().take)(News::Back(self.watches.namespace(self.at).as_deref()));
         }
     }

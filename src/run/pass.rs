@@ -35,7 +35,6 @@ use crate::engine::{
     secret::SecretFact,
     status::{Assessment, Before, Facts},
     step::{Shows, Step, StepKind},
-    time::later,
 };
 use crate::meta::port::{Clock, Graph};
 use crate::repeat::Repeats;
@@ -620,15 +619,13 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn are_facts_paused(&self) -> bool {
-        let paused = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused;
-        let now = self.shell.clock.now();
-        // A clock that was set back makes no pause longer.
-        paused.is_some_and(|until| now < until && until <= later(now, 2 * self.shell.limits.facts_pause))
+        let volatile = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        volatile.are_facts_paused(self.shell.clock.now())
     }
 
     fn pause_facts(&self) {
-        let until = later(self.shell.clock.now(), self.shell.limits.facts_pause);
-        self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner).facts_paused = Some(until);
+        let mut volatile = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        volatile.pause_facts(self.shell.clock.now(), self.shell.limits.facts_pause);
     }
 
     /// The intent stands before anything is sent, or nothing is sent. After a conflict or no answer only a

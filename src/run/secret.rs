@@ -22,6 +22,7 @@ use crate::engine::{
     observed::Stood,
     picture::PictureFacts,
     secret::{SecretFact, SecretVersion},
+    time::{is_set_back, later},
 };
 
 /// Bytes of the longest text that is sent as a token. Meta's have a few hundred.
@@ -79,8 +80,8 @@ pub struct Volatile {
     pub(super) stood: Stood,
     /// What they showed of the picture.
     pub(super) picture: PictureFacts,
-    /// Until when no status is written for changed facts alone.
-    pub(super) facts_paused: Option<Timestamp>,
+    /// Since and until when no status is written for changed facts alone.
+    facts_paused: Option<(Timestamp, Timestamp)>,
     /// Which attempts are known to be kept beside the channel.
     pub(super) keeping: Keeping,
     /// The PIN that Meta was last given or found with, as a number that means nothing outside of this process.
@@ -130,6 +131,16 @@ impl Volatile {
         self.pin == Some(sum(pin))
     }
 
+    /// Whether no status is written for changed facts alone.
+    pub(super) fn are_facts_paused(&self, now: Timestamp) -> bool {
+        is_on(self.facts_paused, now)
+    }
+
+    /// None is, for this long.
+    pub(super) fn pause_facts(&mut self, now: Timestamp, pause: Duration) {
+        self.facts_paused = Some((now, later(now, pause)));
+    }
+
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
     /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
@@ -137,7 +148,7 @@ impl Volatile {
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
             && *picture == PictureFacts::default()
-            && facts_paused.is_none_or(|until| until <= now)
+            && !is_on(*facts_paused, now)
             && pin_not_created.is_none()
     }
 
@@ -150,6 +161,11 @@ impl Volatile {
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.values.retain(|(_, until)| *until > now);
     }
+}
+
+/// Whether a pause is not over. One that was noted before the clock was set back is.
+fn is_on(pause: Option<(Timestamp, Timestamp)>, now: Timestamp) -> bool {
+    pause.is_some_and(|(since, until)| now < until && !is_set_back(since, now))
 }
 
 /// Six digits could be found from a plain digest, so the key is random, and both stay in this process.
@@ -349,6 +365,17 @@ mod tests {
         let fact = token_fact(found(Some("hunter2\n"), true), &mut material);
         assert!(matches!(fact, SecretFact::Present { well_formed: true, .. }));
         assert_eq!(material.map(|m| m.expose_secret().to_owned()).as_deref(), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_pause_of_facts_is_over_when_its_time_has_come_or_the_clock_was_set_back() {
+        let at = |second: i64| Timestamp::from_second(1_764_000_000 + second).unwrap();
+        let mut volatile = Volatile::default();
+        volatile.pause_facts(at(0), Duration::from_secs(600));
+        for (second, is_on) in [(-3_600, false), (-30, true), (599, true), (600, false), (3_600, false)] {
+            assert_eq!(volatile.are_facts_paused(at(second)), is_on, "{second}");
+            assert_eq!(volatile.is_spare(at(second)), !is_on, "{second}");
+        }
     }
 
     #[test]

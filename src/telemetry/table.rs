@@ -84,7 +84,7 @@ metrics! {
     OLDEST_LOOK: "oldest_look_seconds", Gauge, [], "1",
         "Age of the oldest successful look among the channels of this process; without what an interval adds to the time between looks";
     WATCH_AGE: "watch_age_seconds", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",
-        "Time since the API server last gave a sign of life on a watch: an answer, an event or a bookmark";
+        "Time since the API server last gave a sign of life on a watch: a whole list, an event or a bookmark";
     WATCH_REFUSED: "watch_refused", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",
         "1 where a namespace may not be read and counts as empty, 0 where it is read";
     LOG_LINES_LOST: "log_lines_lost", Counter, [], "1",

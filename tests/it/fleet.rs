@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use whatsapp_operator::sandbox::{Account, App, Fault, FaultKind, Match, Number, Token};
+use futures::StreamExt;
+use serde_json::{Value, json};
+use whatsapp_operator::sandbox::{Account, App, Fault, FaultKind, Hold, Match, Number, Portfolio, Token};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, http_get};
 
@@ -55,22 +56,40 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     }
 }
 
-/// Portfolios whose app's calls are not answered, each with a business of its own.
+/// Portfolios of which all but one get no answer to any call, each with an app, a token and a business of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn portfolios_that_hang_hold_up_no_other() {
-    const HANGING: usize = 200;
-    const OTHER_APP: &str = "200000000000002";
+async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered() {
+    const HANGING: usize = 999;
     let mut rig = Rig::with_portfolio("hanging").await;
-    rig.sandbox.add_app(App::new(OTHER_APP, "Slow Ops"));
-    let token = format!("{}-slow", rig.token);
-    rig.sandbox.add_token(&token, Token::system_user(OTHER_APP, BUSINESS));
-    let on = Match { app: Some(OTHER_APP.to_owned()), ..Match::any() };
-    rig.sandbox.inject(Fault { on, kind: FaultKind::Latency { ms: 19_000 } });
-    rig.secret("slow-meta", json!({"token": token})).await;
+    let app = |n: usize| format!("2000000001{n:05}");
+    let token = |n: usize| format!("{}-{n}", rig.token);
+    let (business, account) =
+        (|n: usize| format!("5000000001{n:05}"), |n: usize| format!("3000000001{n:05}"));
+    let mut tokens = serde_json::Map::new();
+    rig.sandbox.set_hold(Hold::Keep { secs: 600 });
     for n in 0..HANGING {
-        let secret = json!({"name": "slow-meta", "key": "token"});
-        let spec = json!({"businessId": format!("50000000000{n:04}"), "credentials": {"accessTokenSecretRef": secret}});
+        rig.sandbox.add_portfolio(Portfolio::new(&business(n), "Slow Ltda").verified());
+        rig.sandbox.add_account(Account::new(&account(n), &business(n), "Slow"));
+        rig.sandbox.add_token(&token(n), Token::system_user(&app(n), &business(n)));
+        rig.sandbox.add_app(App::new(&app(n), "Slow Ops"));
+        let on = Match { app: Some(app(n)), ..Match::any() };
+        rig.sandbox.inject(Fault { on, kind: FaultKind::TimeoutBefore });
+        tokens.insert(format!("token-{n}"), json!(token(n)));
+    }
+    rig.secret("slow-meta", tokens.into()).await;
+    let apply = async |n: usize| {
+        let secret = json!({"name": "slow-meta", "key": format!("token-{n}")});
+        let spec = json!({"businessId": business(n), "credentials": {"accessTokenSecretRef": secret}});
         rig.portfolio(&format!("slow-{n}"), spec).await;
+    };
+    futures::stream::iter(0..HANGING).for_each_concurrent(16, apply).await;
+    let below = [0, HANGING / 2, HANGING - 1];
+    for n in below {
+        let id = format!("1000000000007{n:03}");
+        rig.sandbox
+            .add_number(Number::new(&id, &account(n), &digits(n), "Acme Support").registered("271828"));
+        let of = json!({"accountId": account(n), "portfolioRef": {"name": format!("slow-{n}")}});
+        rig.channel(&format!("below-{n}"), &format!("+{}", digits(n)), of).await;
     }
     rig.start().await;
     let begun = Instant::now();
@@ -102,6 +121,23 @@ async fn portfolios_that_hang_hold_up_no_other() {
         assert!(asked.elapsed() < Duration::from_secs(30), "no code by the new token:\n{}", rig.logs());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+
+    // Each says itself what is the matter, and so do those below it.
+    let why = "Meta gave no usable answer about the credentials";
+    let is_told = |s: &Value| {
+        let message = condition(s, "Ready").and_then(|ready| ready["message"].as_str());
+        message.is_some_and(|message| message.contains(why))
+    };
+    let limit = Duration::from_secs(60);
+    for n in below {
+        rig.until_of("wap", &format!("slow-{n}"), why, limit, is_told).await;
+        rig.until(&format!("below-{n}"), why, limit, is_told).await;
+    }
+    rig.sandbox.clear_faults();
+    for n in below {
+        rig.until_condition(&format!("below-{n}"), "Ready", "True", None).await;
+    }
+    assert!(below.iter().all(|n| rig.effects_on(&digits(*n)).is_empty()), "they are registered already");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

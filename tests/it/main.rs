@@ -5,6 +5,7 @@
 
 mod api_server_away;
 mod bad_input;
+mod bad_server;
 mod chart;
 mod cli;
 mod consents;
@@ -54,3 +55,4 @@ mod tenants;
 mod terms;
 mod told;
 mod upgrade;
+mod way;

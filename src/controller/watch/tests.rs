@@ -252,6 +252,16 @@ async fn a_server_that_is_deaf_ages_and_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_of_which_one_page_always_fails_ages_and_is_named() {
+    let pages = (0..99).flat_map(|_| [Answer::Page(&["one"], 5, Some("more")), Answer::Status(500)]);
+    let server = Server::default().answers("a", pages);
+    let (news, watches) = told(&server, &["a"], secs(600)).await;
+    let one = &watches.standing()[0];
+    assert!(one.age > secs(590) && one.failure.as_deref() == Some("500: refused with 500"), "{one:?}");
+    assert!(!news.contains(&"filled".to_owned()), "{news:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_that_the_server_forgot_is_listed_anew() {
     let server = Server::default().answers(
         "a",

@@ -177,7 +177,8 @@ fn set_long_ago(pending: &Pending, pass: &Pass) -> String {
         _ => format!("{} days", passed / 1440),
     };
     format!(
-        "not done: it was set at {}, and came to be looked at {passed} later; it is good for {} minutes, so set it again, to a new value",
+        "not done: it was set at {}, and came to be looked at {passed} later; it is good for {} minutes, so set it again, to a new value; \
+         if it was set just now, the operator's clock is wrong",
         pending.since.strftime("%Y-%m-%d %H:%M:%S UTC"),
         pass.limits.consent_kept.as_secs() / 60
     )

@@ -1924,7 +1924,7 @@ fn a_consent_is_for_now() {
     ]);
     let refused = |world: &World| world.plan().answered[0].1.refused.clone().unwrap();
     let why = refused(&code(17 * 60 + 5));
-    let expected = "not done: it was set at 2026-03-01 11:42:55 UTC, and came to be looked at 17 minutes later; it is good for 15 minutes, so set it again, to a new value";
+    let expected = "not done: it was set at 2026-03-01 11:42:55 UTC, and came to be looked at 17 minutes later; it is good for 15 minutes, so set it again, to a new value; if it was set just now, the operator's clock is wrong";
     assert_eq!(why, expected);
     assert!(refused(&code(26 * 3600)).contains("26 hours later"));
     assert!(refused(&code(5 * 86_400)).contains("5 days later"));

@@ -27,6 +27,7 @@ use crate::engine::{
     secret::SecretVersion,
     spelling::Canonical,
     step::{Cause, CodeMethod},
+    time::later,
     word::Vocabulary,
 };
 use crate::{

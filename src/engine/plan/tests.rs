@@ -155,6 +155,23 @@ fn nothing_is_done_below_a_portfolio_that_may_not_be_used() {
 }
 
 #[test]
+fn who_waits_for_its_portfolio_is_woken_by_it_and_looks_for_nothing_itself() {
+    let hold = |reason| Hold { reason, message: "no".into(), failure: None };
+    // It is the Secret of the portfolio that is missing, and ten thousand channels may be below it.
+    for (what, world) in [
+        ("not usable", world().see(|o| o.portfolio = PortfolioState::NotUsable)),
+        ("not read yet", world().see(|o| o.portfolio = PortfolioState::NotYet)),
+        ("no credential yet", world().portfolio(|v| v.credential_version = None)),
+        ("no Secret", world().portfolio(|v| v.hold = Some(hold(Reason::SecretMissing)))),
+        ("dead token", world().portfolio(|v| v.hold = Some(hold(Reason::TokenInvalid)))),
+    ] {
+        let plan = world.plan();
+        assert_eq!(plan.next, later(world.now, world.limits.look_at_least), "{what}");
+        assert_eq!(plan.date, None, "{what}");
+    }
+}
+
+#[test]
 fn the_account_is_told_or_asked_for() {
     let two = vec![reachable_as(ACCOUNT, Some(true)), reachable_as(OTHER_ACCOUNT, Some(true))];
     let shared = vec![reachable_as(ACCOUNT, Some(false))];

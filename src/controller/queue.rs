@@ -163,7 +163,7 @@ struct Stand {
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// So many are woken at once, by however many wakes, and of those behind them one after each [`PACE`].
 const CROWD: u32 = 30;
-const PACE: Duration = Duration::from_millis(6);
+const PACE: Duration = Duration::from_millis(7);
 /// For so long after an edit, or a person's wish, was begun no work in other classes is begun where it has [`BESIDE`] places
 /// already: most work is the API server's, and what it does for them those in a hurry have to wait for.
 const PRESSED: Duration = Duration::from_millis(500);

@@ -206,6 +206,8 @@ async fn a_page_that_fails_at_the_start_is_named_and_is_waited_for() {
     for (n, name) in ["one", "two", "three"].into_iter().enumerate() {
         scene.there(name, n).await;
     }
+    // Who came first is told by whole seconds.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     scene.here("rival", 2).await;
     scene.way.set(Trouble::PageFails);
     scene.start().await;

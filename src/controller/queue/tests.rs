@@ -402,9 +402,9 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
     assert_eq!(all(&queue), 1_000);
     queue.wake(keys.clone());
     assert_eq!(all(&queue), FEW, "a few at once");
-    tokio::time::advance(Duration::from_millis(600)).await;
+    tokio::time::advance(PACE * 100).await;
     assert_eq!(all(&queue), 100);
-    tokio::time::advance(Duration::from_secs(6)).await;
+    tokio::time::advance(PACE * 1_000).await;
     assert_eq!(all(&queue), 900 - FEW);
     tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(all(&queue), 0, "each was looked at once");

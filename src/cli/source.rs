@@ -27,8 +27,9 @@ pub use yaml::{Source, parse};
 const MOST_BYTES: u64 = 3 * 1024 * 1024;
 /// Most bytes of all files together.
 const MOST_IN_ALL: usize = 256 * 1024 * 1024;
-/// So many files are read at a time.
+/// So many files are read at a time, and so many bytes of them: what is read is parsed before all are counted.
 const AT_A_TIME: usize = 1_000;
+const BYTES_AT_A_TIME: u64 = 16 * 1024 * 1024;
 
 /// Reads files, folders (every `.yaml`, `.yml` and `.json` below them) and `-`, standard input.
 ///
@@ -44,7 +45,10 @@ pub fn read(paths: &[PathBuf]) -> Source {
         let Found { files, errors, notes } = folder::find(path);
         source.errors.extend(errors);
         source.notes.extend(notes);
-        for files in files.chunks(AT_A_TIME) {
+        let mut rest = &files[..];
+        while !rest.is_empty() {
+            let (files, others) = rest.split_at(at_a_time(rest));
+            rest = others;
             for (file, (bytes, read)) in files.iter().zip(parallel::each(files, |file| read_file(file))) {
                 match left.checked_sub(bytes) {
                     Some(rest) => left = rest,
@@ -62,6 +66,16 @@ pub fn read(paths: &[PathBuf]) -> Source {
         }
     }
     source
+}
+
+/// How many of these files are read together: one at least.
+fn at_a_time(files: &[PathBuf]) -> usize {
+    let mut bytes = 0;
+    let fits = |file: &&PathBuf| {
+        bytes += std::fs::metadata(file).map_or(0, |meta| meta.len()).min(MOST_BYTES);
+        bytes <= BYTES_AT_A_TIME
+    };
+    files.iter().take(AT_A_TIME).take_while(fits).count().max(1)
 }
 
 /// A text file that is no manifest, of so many bytes at most.

@@ -285,7 +285,10 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
 }
 
 /// The annotations by which people ask for something.
-const ASKS: [&str; 4] = [lower::SEND_CODE, lower::RETRY, lower::RECONCILE, lower::SKIP_CLEANUP];
+const ASKS: [&str; 5] = {
+    let [send_code, retry, official, reconcile] = lower::CONSENTS;
+    [send_code, retry, official, reconcile, lower::SKIP_CLEANUP]
+};
 
 /// One that cannot be used can still be deleted, or let go by annotation.
 fn seen<K: Readable>(object: &Stored<K>) -> Seen {

@@ -169,3 +169,25 @@ fn of_a_text_no_more_is_read_than_it_may_have_and_nothing_without_an_end() {
     let handed = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&open));
     assert_eq!(text(handed.as_ref(), 2_048).unwrap().len(), 2_048);
 }
+
+#[test]
+fn many_large_files_are_not_read_all_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let of_size = |size: u64, count: usize| -> Vec<PathBuf> {
+        let made = (0..count).map(|n| {
+            let path = folder.path().join(format!("{size}-{n}.yaml"));
+            std::fs::File::create(&path).and_then(|file| file.set_len(size)).expect("a file");
+            path
+        });
+        made.collect()
+    };
+    assert_eq!(at_a_time(&of_size(MOST_BYTES, 20)), 5);
+    assert_eq!(
+        at_a_time(&of_size(10 * BYTES_AT_A_TIME, 20)),
+        5,
+        "of each no more is read than a file may have"
+    );
+    assert_eq!(at_a_time(&of_size(100, AT_A_TIME + 1)), AT_A_TIME);
+    assert_eq!(at_a_time(&of_size(7, 3)), 3);
+    assert_eq!(at_a_time(&[folder.path().join("gone.yaml")]), 1);
+}

@@ -115,3 +115,16 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
         assert!(room() < 2_000, "room for {} is left", room());
     }
 }
+
+#[test]
+fn whatever_a_person_asks_for_by_annotation_is_seen() {
+    let seen = |annotations: serde_json::Value| {
+        let meta = json!({"name": "support", "namespace": "shop", "uid": "1", "generation": 1, "annotations": annotations});
+        Seen::of(&serde_json::from_value(meta).expect("metadata"), &ASKS)
+    };
+    for name in lower::CONSENTS.into_iter().chain([lower::SKIP_CLEANUP]) {
+        assert_ne!(seen(json!({ name: "one" })), seen(json!({})), "{name}");
+        assert_ne!(seen(json!({ name: "one" })), seen(json!({ name: "two" })), "{name}");
+    }
+    assert_eq!(seen(json!({"example.com/owner": "us"})), seen(json!({})));
+}

@@ -99,8 +99,9 @@ fn keep(memory: &mut Memory, kind: ConsentKind, pending: Pending) {
 fn refused_at_sight(pass: &Pass, memory: &Memory, kind: ConsentKind) -> Option<ConsentAnswer> {
     let value = standing(pass.desired, kind).filter(|_| memory.unknown.is_none())?;
     if let Some(before) = memory.came_again(kind, value) {
+        let was = if before.used_for.is_some() { "answered" } else { "there before," };
         let why = format!(
-            "not done: this value was answered on {}, and each value counts once; set one that was never there",
+            "not done: this value was {was} on {}, and each value counts once; set one that was never there",
             say::time(before.at)
         );
         return Some(ConsentAnswer { refused: Some(why), again: Some(pass.now), ..before });

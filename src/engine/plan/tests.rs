@@ -1974,6 +1974,14 @@ fn a_consent_is_for_now() {
             assert_eq!(refused, usize::from(minutes == 16), "{stop}: {minutes}");
         }
     }
+    // Nor does it begin anew where another value stood in its place meanwhile, however often that is done.
+    let git = || code(0).desire(|d| d.suspend = true).pass().after(10 * MINUTE);
+    let both = git().desire(send_code("person")).pass().after(MINUTE);
+    let again = both.desire(send_code("1")).desire(|d| (d.suspend, d.consents.send_code_set) = (false, None));
+    assert_eq!(again.says(), "CodeNeeded");
+    let expected = "not done: this value was there before, on 2026-03-01 12:00 UTC, and each value counts once; set one that was never there";
+    assert_eq!(refused(&again), expected);
+
     let until = later(world().now, HOUR);
     let kept = code(600).portfolio(|v| v.throttled_until = Some(until)).pass();
     assert!(kept.plan().answered.is_empty());

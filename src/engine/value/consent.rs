@@ -107,12 +107,13 @@ impl Memory {
         self.ledger.named(kind, value)
     }
 
-    /// Notes an answer, or that a value is kept. What had been answered before is remembered in short.
+    /// Notes an answer, or that a value is kept. The value before it is remembered in short, whether it had an answer or only
+    /// was there: whoever sets it again does not make it new.
     pub(in crate::engine) fn note_answer(&mut self, kind: ConsentKind, answer: ConsentAnswer) {
         let earlier = self.earlier.entry(kind).or_default();
         earlier.retain(|before| !stands_for(&before.value, &answer.value));
         let is_another = |last: &ConsentAnswer| !stands_for(&last.value, &answer.value);
-        let last = self.consents.get(&kind).filter(|last| last.is_decided(kind) && is_another(last));
+        let last = self.consents.get(&kind).filter(|last| is_another(last));
         if let Some(last) = last {
             earlier.push(ConsentAnswer { value: within(&last.value, SHORT), refused: None, ..last.clone() });
         }

@@ -114,6 +114,10 @@ struct Inner<K> {
     woken: VecDeque<VecDeque<(K, u64)>>,
     /// At this time [`CROWD`] may be woken at once again.
     rested: Instant,
+    /// At this time so many of a crowd may be begun at once again: those that had to wait for a place do not come all together.
+    begun: Instant,
+    /// How many of a crowd stand in line.
+    roused: usize,
     /// By class, in its order.
     lines: [Line<K>; CLASSES.len()],
     /// Every lane in which an object is, once.
@@ -142,13 +146,16 @@ struct Entry {
     asked: Option<Urgency>,
     /// It was woken, with this ticket, and waits for the pace.
     woken: Option<u64>,
+    /// It stands in line as one of a crowd.
+    is_roused: bool,
 }
 
 impl Entry {
     fn new(lane: Arc<Lane>, class: Urgency) -> Self {
         let seen = Seen::default();
         let (stands, running) = (None, None);
-        Self { lane, class, date: None, stands, running, last: 0, seen, asked: None, woken: None }
+        let is_roused = false;
+        Self { lane, class, date: None, stands, running, last: 0, seen, asked: None, woken: None, is_roused }
     }
 }
 
@@ -371,10 +378,12 @@ impl<K: Handle> Inner<K> {
         self.away.clear();
         self.dates.clear();
         self.woken.clear();
+        self.roused = 0;
         let mut all: Vec<(u64, K, Urgency)> = Vec::with_capacity(self.entries.len());
         for (key, entry) in &mut self.entries {
             let class = entry.asked.take().map_or(entry.class, |asked| asked.min(entry.class));
             (entry.date, entry.stands, entry.running, entry.woken) = (None, None, None, None);
+            entry.is_roused = false;
             all.push((entry.last, key.clone(), class));
         }
         // Who had its turn last comes last, so that short runs serve everybody too.
@@ -477,6 +486,11 @@ impl<K: Handle> Inner<K> {
         (self.rested + PACE).checked_sub(PACE * CROWD).map_or(now, |at| at.max(now))
     }
 
+    /// When the next of a crowd may be begun.
+    fn next_begin(&self, now: Instant) -> Instant {
+        (self.begun + PACE).checked_sub(PACE * CROWD).map_or(now, |at| at.max(now))
+    }
+
     /// Those who were woken stand in line, as many as the pace lets through.
     fn rouse(&mut self, now: Instant) {
         while let Some(mut crowd) = self.woken.pop_front() {
@@ -498,6 +512,7 @@ impl<K: Handle> Inner<K> {
             self.rested += PACE;
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.woken = None;
+                self.roused += usize::from(!std::mem::replace(&mut entry.is_roused, true));
             }
             self.ask(&key, class, now);
         }
@@ -527,6 +542,7 @@ impl<K: Handle> Inner<K> {
         self.undate(key);
         let entry = self.entries.remove(key)?;
         self.stale += usize::from(entry.stands.is_some()) + usize::from(entry.woken.is_some());
+        self.roused -= usize::from(entry.is_roused);
         self.vacate(entry.lane)
     }
 
@@ -569,15 +585,17 @@ impl<K: Handle> Inner<K> {
         self.pressed = self.pressed.filter(|until| now < *until);
         for class in CLASSES {
             while self.free > 0 {
-                let away = &self.away;
+                let (away, entries) = (&self.away, &self.entries);
+                let is_paced = !is_urgent(class) && self.next_begin(now) > now;
                 let may_begin = is_urgent(class) || self.pressed.is_none() || self.beside < BESIDE;
                 if !may_begin && self.lines[index(class)].resumes == 0 {
                     break;
                 }
                 let admits = |lane: &Lane, ticket: &Ticket<K>| match ticket {
                     Ticket::Resume(_) => true,
-                    Ticket::Begin { .. } => {
-                        may_begin && away.get(lane).is_none_or(|away| *away < room(class))
+                    Ticket::Begin { key, .. } => {
+                        let waits = is_paced && entries.get(key).is_some_and(|entry| entry.is_roused);
+                        may_begin && !waits && away.get(lane).is_none_or(|away| *away < room(class))
                     }
                 };
                 let Some((lane, ticket)) = self.lines[index(class)].pop(admits) else { break };
@@ -599,6 +617,10 @@ impl<K: Handle> Inner<K> {
                         };
                         entry.running = Some(ticket);
                         self.stale += usize::from(entry.woken.take().is_some());
+                        if std::mem::take(&mut entry.is_roused) {
+                            self.roused -= 1;
+                            self.begun = self.begun.max(now) + PACE;
+                        }
                         let is_asked = entry.asked.take().is_some();
                         // Whoever looks whether a code has come waits for a person, and not a person for it.
                         if class == Urgency::Edit || (class == Urgency::Person && is_asked) {
@@ -617,7 +639,8 @@ impl<K: Handle> Inner<K> {
     /// When something may begin that could not before.
     fn next_date(&self, now: Instant) -> Option<Instant> {
         let woken = (!self.woken.is_empty()).then(|| self.next_wake(now));
-        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).chain(woken).min()
+        let roused = Some(self.next_begin(now)).filter(|at| self.roused > 0 && *at > now);
+        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).chain(woken).chain(roused).min()
     }
 
     fn takes_place(&mut self, class: Urgency) {
@@ -670,6 +693,8 @@ impl<K: Handle> Queue<K> {
             dates: BTreeSet::new(),
             woken: VecDeque::new(),
             rested: Instant::now(),
+            begun: Instant::now(),
+            roused: 0,
             lines: Default::default(),
             lanes: HashSet::new(),
             away: HashMap::new(),

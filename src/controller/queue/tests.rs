@@ -402,12 +402,9 @@ async fn a_crowd_is_woken_at_a_pace_and_nobody_twice() {
     assert_eq!(all(&queue), 1_000);
     queue.wake(keys.clone());
     assert_eq!(all(&queue), FEW, "a few at once");
-    tokio::time::advance(PACE * 100).await;
-    assert_eq!(all(&queue), 100);
-    tokio::time::advance(PACE * 1_000).await;
-    assert_eq!(all(&queue), 900 - FEW);
-    tokio::time::advance(Duration::from_secs(60)).await;
-    assert_eq!(all(&queue), 0, "each was looked at once");
+    assert_eq!(over(&queue, PACE * 100).await.len(), 100);
+    assert_eq!(over(&queue, PACE * 1_000).await.len(), 900 - FEW);
+    assert_eq!(over(&queue, Duration::from_secs(60)).await.len(), 0, "each was looked at once");
 }
 
 fn crowd(name: &str, count: usize, of: &Lane, class: Urgency, queue: &Queue<String>) -> Vec<String> {
@@ -430,6 +427,38 @@ fn begun(queue: &Queue<String>) -> Vec<String> {
     begun
 }
 
+/// Those that begin within this time, each as soon as it may.
+async fn over(queue: &Queue<String>, time: Duration) -> Vec<String> {
+    let (end, mut all) = (Instant::now() + time, Vec::new());
+    while Instant::now() < end {
+        tokio::time::advance(PACE.min(end - Instant::now())).await;
+        all.extend(begun(queue));
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_a_crowd_that_had_to_wait_for_a_place_do_not_come_all_together() {
+    let queue = Queue::new(1);
+    let of = lane("a", "1");
+    let keys = crowd("c", 1_000, &of, Urgency::Drift, &queue);
+    begun(&queue);
+    queue.wake(keys);
+    assert_eq!(begun(&queue).len(), FEW);
+    // Nothing ends for a while, and most of them stand in line by then.
+    tokio::time::advance(PACE * 500).await;
+    queue.0.lock().rouse(Instant::now());
+    assert_eq!(begun(&queue).len(), FEW);
+    let at = queue.0.lock().next_date(Instant::now());
+    assert_eq!(at, Some(Instant::now() + PACE), "it is known when the next may begin");
+    // Who changes is in no crowd, and who is asked for waits for none.
+    queue.ask(&"c0999".to_owned(), Urgency::Person);
+    assert_eq!(begun(&queue), ["c0999"]);
+    assert_eq!(over(&queue, PACE * 100).await.len(), 100);
+    over(&queue, PACE * 1_000).await;
+    assert_eq!((begun(&queue).len(), queue.0.lock().roused), (0, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn wakes_of_many_accounts_share_one_pace_and_a_small_one_does_not_wait_for_a_large_one() {
     let queue = Queue::new(1_000);
@@ -450,8 +479,7 @@ async fn wakes_of_many_accounts_share_one_pace_and_a_small_one_does_not_wait_for
     assert_eq!(begun(&queue).len(), 100);
     let (mut seconds, mut all) = (Vec::new(), 0);
     while all < 5_400 - FEW {
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let begun = begun(&queue);
+        let begun = over(&queue, Duration::from_secs(1)).await;
         all += begun.len();
         seconds.push((begun.len(), begun.iter().filter(|key| key.starts_with('s')).count()));
     }
@@ -484,10 +512,8 @@ async fn who_was_woken_is_looked_at_once_however_it_comes_to_its_turn() {
         Instant::now(),
     );
     assert!(begun(&queue).is_empty());
-    tokio::time::advance(Duration::from_millis(250)).await;
-    assert!(begun(&queue).contains(last), "the edit came first");
-    tokio::time::advance(Duration::from_secs(60)).await;
-    let rest = begun(&queue);
+    assert!(over(&queue, Duration::from_millis(250)).await.contains(last), "the edit came first");
+    let rest = over(&queue, Duration::from_secs(60)).await;
     assert!(!rest.contains(last), "and nothing was left to look at");
     // A step in progress goes on in its time, although it was woken.
     let last = &keys[198];
@@ -499,11 +525,9 @@ async fn who_was_woken_is_looked_at_once_however_it_comes_to_its_turn() {
     drop(queue.turn(&next));
     let soon = Next::after(Duration::from_millis(100), Urgency::Drift);
     queue.0.lock().ended(last, next.ticket, soon, Instant::now());
-    tokio::time::advance(Duration::from_millis(100)).await;
-    assert!(begun(&queue).contains(last));
+    assert!(over(&queue, Duration::from_millis(100)).await.contains(last));
     // Whoever is gone is not woken, and leaves nothing.
-    tokio::time::advance(Duration::from_secs(60)).await;
-    begun(&queue);
+    over(&queue, Duration::from_secs(60)).await;
     queue.wake(keys.clone());
     for key in &keys {
         queue.forget(key);

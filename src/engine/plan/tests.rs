@@ -21,6 +21,7 @@ use crate::engine::{
     },
     look::Urgency,
     value::{
+        action::Action,
         condition_type::ConditionType,
         desired::{
             CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, VerificationMethod,
@@ -1641,6 +1642,53 @@ fn a_number_that_fell_back_is_registered_again_only_when_asked() {
         ("another name", renamed(), "FellBack"),
         ("another name, asked", renamed().desire(retry("1")), "SubmitName"),
     ]);
+}
+
+#[test]
+fn a_number_that_was_registered_is_not_registered_while_its_changed_name_is_in_review_whoever_asks() {
+    let fall = |world: World| {
+        let fell = world.pass().after(HOUR).number(|n| {
+            n.platform = Field::Is(PlatformType::NotApplicable);
+            n.status = Field::Is(NumberStatus::Disconnected);
+        });
+        fell.pass().after(10 * MINUTE).number(|n| {
+            n.verified_name = Field::Is("Acme Alt".into());
+            n.name_status = Field::Is(NameStatus::Approved);
+        })
+    };
+    let own = || fall(world().own().registered());
+    let found = || fall(world().adopted().registered());
+    let in_review = || own().number(beside("PENDING_REVIEW"));
+    let declined = |n: &mut Number| n.name_status = Field::Is(NameStatus::Declined);
+    let hidden = |n: &mut Number| n.new_display_name = Field::Absent;
+    let theirs = |n: &mut Number| {
+        n.verified_name = Field::Is(NAME.into());
+        n.new_display_name = Field::Is("Somebody".into());
+    };
+    let unproven = || in_review().number(code("NOT_VERIFIED"));
+    check(vec![
+        ("not asked", in_review(), "FellBack"),
+        ("asked", in_review().desire(retry("1")), "NameInReview"),
+        ("found, asked", found().number(beside("PENDING_REVIEW")).desire(retry("1")), "NameInReview"),
+        ("the live one was declined, asked", in_review().number(declined).desire(retry("1")), "NameInReview"),
+        ("another name, asked", in_review().number(theirs).desire(retry("1")), "NameInReview"),
+        ("not told which, asked", in_review().number(hidden).desire(retry("1")), "NameChangeQueued"),
+        ("unproven, asked for a code", unproven().desire(send_code("1")), "RequestCode"),
+        ("approved, not asked", own().number(beside("APPROVED")), "FellBack"),
+        ("approved, asked", own().number(beside("APPROVED")).desire(retry("1")), "Register"),
+        ("deregistered to be moved", in_review().remember(|m| m.marks.is_moving = true), "Register"),
+    ]);
+    for world in [in_review(), unproven()] {
+        let told = world.plan().block.unwrap();
+        assert!(told.message.contains("ask them first") && told.message.contains("reviews"), "{told:?}");
+        assert!(!told.message.contains("kubectl"), "{}", told.message);
+        assert_eq!(told.wait.map(|wait| wait.action), Some(Action::ReviewName));
+    }
+    let plan = in_review().desire(retry("1")).plan();
+    let message = plan.block.unwrap().message;
+    assert!(message.contains("a retry does not register it meanwhile"), "{message}");
+    let (_, answer) = plan.answered.into_iter().next().unwrap();
+    assert!(answer.refused.is_some_and(|why| why.contains("reviews")), "the retry is used up");
 }
 
 #[test]

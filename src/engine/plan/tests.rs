@@ -3399,6 +3399,50 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
 }
 
 #[test]
+fn with_report_nothing_is_written_to_a_number_that_was_found_before_an_edit_or_a_retry() {
+    use crate::engine::value::desired::DriftPolicy;
+    let wanted = |world: World| {
+        let desired = in_sync().desired;
+        as_desired(world.registered().desire(|d| (d.webhook, d.profile) = (desired.webhook, desired.profile)))
+    };
+    let policy = |drift| move |d: &mut Desired| d.drift = drift;
+    let (report, enforce) = (policy(DriftPolicy::Report), policy(DriftPolicy::Enforce));
+    for (field, change, step) in foreign() {
+        let found = |drift: DriftPolicy| change(wanted(world().adopted()).desire(policy(drift))).pass();
+        let told = found(DriftPolicy::Report).after(MINUTE);
+        let own = change(wanted(world().own()).desire(report)).pass().after(MINUTE);
+        let later = wanted(world().adopted()).desire(|d| (d.webhook, d.profile) = Default::default());
+        let later = change(wanted(later.desire(report).pass().after(MINUTE)));
+        check(vec![
+            ("told at once", change(wanted(world().adopted()).desire(report)), "Rest"),
+            ("told", told.clone(), "Rest"),
+            ("told after a day", told.clone().pass().after(24 * HOUR), "Rest"),
+            ("an edit of something else", told.clone().desire(|d| d.generation = 2), "Rest"),
+            ("a person asks", told.clone().desire(retry("1")), step.as_str()),
+            ("an edit", edited(told.clone(), field), step.as_str()),
+            ("an edit, seen before", edited(told.clone(), field).pass().after(MINUTE), step.as_str()),
+            ("wished only later", later, step.as_str()),
+            ("Enforce", found(DriftPolicy::Enforce).after(MINUTE), step.as_str()),
+            ("Report only afterwards", found(DriftPolicy::Enforce).desire(report).after(MINUTE), "Rest"),
+            ("Enforce afterwards", told.clone().desire(enforce), step.as_str()),
+            ("added by this object", own, step.as_str()),
+        ]);
+        let (reason, message) = setting_says(&told);
+        assert!(matches!(reason, Reason::ProfileDiffers | Reason::WebhookDiffers), "{reason:?}");
+        assert!(message.contains(field) && message.contains("was found"), "{message}");
+        let once = told.clone().desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
+        let seen = as_desired(told.desire(enforce)).pass();
+        assert_eq!(change(seen.desire(report).after(MINUTE)).says(), "Rest", "{field}: had, and changed");
+    }
+    let unread = wanted(world().adopted()).desire(report).number(|n| n.webhook = Field::Refused);
+    check(vec![
+        ("a webhook that cannot be read", unread.clone(), "Rest"),
+        ("a webhook that cannot be read, asked", unread.desire(retry("1")), "RouteWebhook"),
+    ]);
+}
+
+#[test]
 fn to_ask_for_a_report_writes_nothing_that_somebody_else_changed() {
     use crate::engine::value::desired::DriftPolicy;
     let report = |d: &mut Desired| (d.generation, d.drift) = (2, DriftPolicy::Report);

@@ -56,6 +56,20 @@ impl Aside {
     }
 }
 
+/// Remembers what the spec asks for of a number that was found by this pass: where differences are only told, it is not
+/// written before somebody edits it.
+pub(super) fn note_found(pass: &Pass, memory: &mut Memory) {
+    if memory.marks.adopted_since() != Some(pass.now) {
+        return;
+    }
+    for field in [drift::CALLBACK, drift::SUBSCRIPTION, drift::USERNAME] {
+        upkeep::note_found(pass.desired, memory, field);
+    }
+    for field in drift::managed(&pass.desired.profile) {
+        upkeep::note_found(pass.desired, memory, &format!("{}{field}", drift::PROFILE));
+    }
+}
+
 /// The subscription and the route.
 pub(super) fn routed(
     pass: &Pass,
@@ -355,7 +369,14 @@ fn kept_up(
 ) -> Stop {
     let left = drift::written(&step).into_iter().find_map(|field| {
         match upkeep(pass.desired, memory, &field) {
-            Upkeep::Asked | Upkeep::Found | Upkeep::Repair => None,
+            Upkeep::Asked | Upkeep::Repair => None,
+            Upkeep::Found => Some(Block::new(
+                reason,
+                format!(
+                    "{what} is not written: the number was found in the account, {field} was not edited since, and driftPolicy is Report; to have it written once run {}",
+                    pass.command("retry")
+                ),
+            )),
             Upkeep::Report => Some(Block::new(
                 reason,
                 format!(

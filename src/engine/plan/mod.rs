@@ -274,6 +274,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
     picture::note_found(pass, memory);
+    aside::note_found(pass, memory);
     naming::note_declined(pass, memory, &number);
     guard::connection(pass, memory, &number, &seen)?;
     guard::status(pass, memory, &number)?;

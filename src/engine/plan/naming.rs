@@ -8,7 +8,7 @@ use crate::engine::{
         remedy, undecided,
     },
     rule::{
-        naming::{NameState, is, is_in_review, own_state, shows, state},
+        naming::{NameState, is, is_change_in_review, is_in_review, own_state, shows, state},
         say,
     },
     value::{
@@ -246,9 +246,34 @@ pub(super) enum Grant {
     Blind,
 }
 
+/// Whether the number was registered before, and Meta reviews another name of it. One that this object took off the platform
+/// comes back all the same.
+pub(super) fn is_renamed(memory: &Memory, number: &Number) -> bool {
+    memory.marks.seen_registered().is_some() && !memory.marks.is_moving && is_change_in_review(number)
+}
+
+/// The changed name that Meta reviews.
+pub(super) fn reviewed(number: &Number) -> String {
+    number.new_display_name.value().map_or_else(
+        || "its changed display name".into(),
+        |name| format!("its changed display name {name:?}"),
+    )
+}
+
 /// Whether the name's state allows a registration.
 pub(super) fn allows_registration(pass: &Pass, memory: &Memory, number: &Number) -> Gate<Grant> {
     use crate::engine::value::desired::WhileNameInReview::TryOnce;
+    if is_renamed(memory, number) {
+        return Err(Stop::block(Block::new(
+            Reason::NameInReview,
+            format!(
+                "{} was registered before, and Meta reviews {}, mostly for two to five days; a registration would make that live unreviewed, so a retry does not register it meanwhile; when the review has ended, run {}",
+                pass.desired.number,
+                reviewed(number),
+                pass.command("retry")
+            ),
+        )));
+    }
     let name = &pass.desired.display_name;
     let tries = pass.desired.registration.while_name_in_review == TryOnce;
     let review = |reason, message: String| Stop::block(Block::new(reason, message));

@@ -443,6 +443,21 @@ pub(super) fn asked_since_it_fell_back(pass: &Pass, memory: &Memory, number: &Nu
 }
 
 fn fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Block {
+    let was = format!(
+        "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first",
+        pass.desired.number,
+    );
+    let if_ignored = "the number stays unregistered and cannot send or receive";
+    if naming::is_renamed(memory, number) {
+        let block = Block::new(
+            Reason::FellBack,
+            format!(
+                "{was}; Meta reviews {}, and nobody can have the number registered before that has ended, since that would make the name live unreviewed",
+                naming::reviewed(number)
+            ),
+        );
+        return block.asks(Action::ReviewName).at(Page::Numbers).or_else(if_ignored);
+    }
     let is_proven = number.code.value() == Some(&CodeStatus::Verified) && !memory.marks.needs_new_proof();
     let needs_code = !is_proven && !is_unproven_sandbox(number);
     let how = if needs_code {
@@ -450,15 +465,9 @@ fn fell_back(pass: &Pass, memory: &Memory, number: &Number) -> Block {
     } else {
         format!("run {}", pass.command("retry"))
     };
-    let block = Block::new(
-        Reason::FellBack,
-        format!(
-            "{} was registered and is not any more; a person, or another partner of the number, may have deregistered or moved it on purpose: ask them first; to register it again {how}",
-            pass.desired.number,
-        ),
-    );
+    let block = Block::new(Reason::FellBack, format!("{was}; to register it again {how}"));
     let block = if needs_code { block.asks(Action::AskForCode) } else { block };
-    block.or_else("the number stays unregistered and cannot send or receive")
+    block.or_else(if_ignored)
 }
 
 fn sandbox(pass: &Pass) -> Block {

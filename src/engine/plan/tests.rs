@@ -21,6 +21,7 @@ use crate::engine::{
     },
     look::Urgency,
     value::{
+        action::Action,
         condition_type::ConditionType,
         desired::{
             CodeRequest, Connection, Desired, DesiredProfile, Management, PinPolicy, VerificationMethod,
@@ -1641,6 +1642,53 @@ fn a_number_that_fell_back_is_registered_again_only_when_asked() {
         ("another name", renamed(), "FellBack"),
         ("another name, asked", renamed().desire(retry("1")), "SubmitName"),
     ]);
+}
+
+#[test]
+fn a_number_that_was_registered_is_not_registered_while_its_changed_name_is_in_review_whoever_asks() {
+    let fall = |world: World| {
+        let fell = world.pass().after(HOUR).number(|n| {
+            n.platform = Field::Is(PlatformType::NotApplicable);
+            n.status = Field::Is(NumberStatus::Disconnected);
+        });
+        fell.pass().after(10 * MINUTE).number(|n| {
+            n.verified_name = Field::Is("Acme Alt".into());
+            n.name_status = Field::Is(NameStatus::Approved);
+        })
+    };
+    let own = || fall(world().own().registered());
+    let found = || fall(world().adopted().registered());
+    let in_review = || own().number(beside("PENDING_REVIEW"));
+    let declined = |n: &mut Number| n.name_status = Field::Is(NameStatus::Declined);
+    let hidden = |n: &mut Number| n.new_display_name = Field::Absent;
+    let theirs = |n: &mut Number| {
+        n.verified_name = Field::Is(NAME.into());
+        n.new_display_name = Field::Is("Somebody".into());
+    };
+    let unproven = || in_review().number(code("NOT_VERIFIED"));
+    check(vec![
+        ("not asked", in_review(), "FellBack"),
+        ("asked", in_review().desire(retry("1")), "NameInReview"),
+        ("found, asked", found().number(beside("PENDING_REVIEW")).desire(retry("1")), "NameInReview"),
+        ("the live one was declined, asked", in_review().number(declined).desire(retry("1")), "NameInReview"),
+        ("another name, asked", in_review().number(theirs).desire(retry("1")), "NameInReview"),
+        ("not told which, asked", in_review().number(hidden).desire(retry("1")), "NameChangeQueued"),
+        ("unproven, asked for a code", unproven().desire(send_code("1")), "RequestCode"),
+        ("approved, not asked", own().number(beside("APPROVED")), "FellBack"),
+        ("approved, asked", own().number(beside("APPROVED")).desire(retry("1")), "Register"),
+        ("deregistered to be moved", in_review().remember(|m| m.marks.is_moving = true), "Register"),
+    ]);
+    for world in [in_review(), unproven()] {
+        let told = world.plan().block.unwrap();
+        assert!(told.message.contains("ask them first") && told.message.contains("reviews"), "{told:?}");
+        assert!(!told.message.contains("kubectl"), "{}", told.message);
+        assert_eq!(told.wait.map(|wait| wait.action), Some(Action::ReviewName));
+    }
+    let plan = in_review().desire(retry("1")).plan();
+    let message = plan.block.unwrap().message;
+    assert!(message.contains("a retry does not register it meanwhile"), "{message}");
+    let (_, answer) = plan.answered.into_iter().next().unwrap();
+    assert!(answer.refused.is_some_and(|why| why.contains("reviews")), "the retry is used up");
 }
 
 #[test]
@@ -3356,6 +3404,50 @@ fn with_report_a_change_by_somebody_else_is_told_and_an_edit_is_written() {
         let once = drifted.desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
         assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
     }
+}
+
+#[test]
+fn with_report_nothing_is_written_to_a_number_that_was_found_before_an_edit_or_a_retry() {
+    use crate::engine::value::desired::DriftPolicy;
+    let wanted = |world: World| {
+        let desired = in_sync().desired;
+        as_desired(world.registered().desire(|d| (d.webhook, d.profile) = (desired.webhook, desired.profile)))
+    };
+    let policy = |drift| move |d: &mut Desired| d.drift = drift;
+    let (report, enforce) = (policy(DriftPolicy::Report), policy(DriftPolicy::Enforce));
+    for (field, change, step) in foreign() {
+        let found = |drift: DriftPolicy| change(wanted(world().adopted()).desire(policy(drift))).pass();
+        let told = found(DriftPolicy::Report).after(MINUTE);
+        let own = change(wanted(world().own()).desire(report)).pass().after(MINUTE);
+        let later = wanted(world().adopted()).desire(|d| (d.webhook, d.profile) = Default::default());
+        let later = change(wanted(later.desire(report).pass().after(MINUTE)));
+        check(vec![
+            ("told at once", change(wanted(world().adopted()).desire(report)), "Rest"),
+            ("told", told.clone(), "Rest"),
+            ("told after a day", told.clone().pass().after(24 * HOUR), "Rest"),
+            ("an edit of something else", told.clone().desire(|d| d.generation = 2), "Rest"),
+            ("a person asks", told.clone().desire(retry("1")), step.as_str()),
+            ("an edit", edited(told.clone(), field), step.as_str()),
+            ("an edit, seen before", edited(told.clone(), field).pass().after(MINUTE), step.as_str()),
+            ("wished only later", later, step.as_str()),
+            ("Enforce", found(DriftPolicy::Enforce).after(MINUTE), step.as_str()),
+            ("Report only afterwards", found(DriftPolicy::Enforce).desire(report).after(MINUTE), "Rest"),
+            ("Enforce afterwards", told.clone().desire(enforce), step.as_str()),
+            ("added by this object", own, step.as_str()),
+        ]);
+        let (reason, message) = setting_says(&told);
+        assert!(matches!(reason, Reason::ProfileDiffers | Reason::WebhookDiffers), "{reason:?}");
+        assert!(message.contains(field) && message.contains("was found"), "{message}");
+        let once = told.clone().desire(retry("1")).act(step, accepted()).after(5 * MINUTE);
+        assert_eq!(once.says(), "Rest", "{field}: one retry is one write");
+        let seen = as_desired(told.desire(enforce)).pass();
+        assert_eq!(change(seen.desire(report).after(MINUTE)).says(), "Rest", "{field}: had, and changed");
+    }
+    let unread = wanted(world().adopted()).desire(report).number(|n| n.webhook = Field::Refused);
+    check(vec![
+        ("a webhook that cannot be read", unread.clone(), "Rest"),
+        ("a webhook that cannot be read, asked", unread.desire(retry("1")), "RouteWebhook"),
+    ]);
 }
 
 #[test]

@@ -190,7 +190,12 @@ impl Claims<'_> {
             Lacks::Upkeep(Upkeep::Contended { value, since }) => {
                 Some(remedy::contended(pass, drift::USERNAME, &value, since))
             }
-            Lacks::Upkeep(Upkeep::Asked | Upkeep::Found | Upkeep::Repair) => self.claimed_in_vain(),
+            Lacks::Upkeep(Upkeep::Found) => self.claimed_in_vain().or_else(|| {
+                differs(format!(
+                    "the number was found without username {name:?}, and driftPolicy is Report; to claim it once run {retry}"
+                ))
+            }),
+            Lacks::Upkeep(Upkeep::Asked | Upkeep::Repair) => self.claimed_in_vain(),
         }
     }
 

@@ -112,7 +112,10 @@ fn action(
 fn left_alone(desired: &Desired, memory: &Memory, field: &str) -> Option<&'static str> {
     match upkeep(desired, memory, field) {
         Upkeep::Asked | Upkeep::Repair => None,
-        Upkeep::Found => Some("the number was found live under this name, and a person decides"),
+        Upkeep::Found if field == NAME => {
+            Some("the number was found live under this name, and a person decides")
+        }
+        Upkeep::Found => Some("the number was found so, and driftPolicy is Report"),
         Upkeep::Report => Some("driftPolicy is Report"),
         Upkeep::Contended { .. } => Some("somebody else changes it again and again"),
     }

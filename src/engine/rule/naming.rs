@@ -80,6 +80,11 @@ pub(in crate::engine) fn is_in_review(number: &Number) -> bool {
     statuses.into_iter().any(|field| field.value() == Some(&NameStatus::PendingReview))
 }
 
+/// Whether Meta reviews a name beside the live one. A registration moves it to where that is, unreviewed.
+pub(in crate::engine) fn is_change_in_review(number: &Number) -> bool {
+    number.new_name_status.value() == Some(&NameStatus::PendingReview)
+}
+
 /// Whether a name that may be used waits beside the live one.
 pub(in crate::engine) fn has_approved_change(number: &Number) -> bool {
     let status = number.new_name_status.value();

@@ -19,6 +19,8 @@ use crate::engine::value::{
 const SUM: i64 = 1 << 48;
 /// Kept where the spec asks for another value than Meta was seen to have.
 const ASKED: i64 = 0;
+/// Beside the sum: the number was found while the spec asked for this value already, and Meta was not seen to have it.
+const FOUND: i64 = 1 << 49;
 
 /// What is remembered of a foreign value, in characters.
 const SHORT: usize = 120;
@@ -28,8 +30,8 @@ const SHORT: usize = 120;
 pub(in crate::engine) enum Upkeep {
     /// Meta was never seen to have the value that the spec asks for: it is written.
     Asked,
-    /// The number was found live under another name, and nobody said yet that it is to be renamed. A wrong name in a
-    /// manifest must not cost a live number its own.
+    /// The number was found so, and nobody said yet that it is to be changed. A wrong name in a manifest must not cost a
+    /// live number its own; of other fields that is only so where differences are told.
     Found,
     /// Somebody else changed it: it is written again.
     Repair,
@@ -42,7 +44,11 @@ pub(in crate::engine) enum Upkeep {
 /// What a difference in a field allows.
 pub(in crate::engine) fn upkeep(desired: &Desired, memory: &Memory, field: &str) -> Upkeep {
     if !is_in_sync(desired, memory, field) {
-        return if field == NAME && was_found_otherwise(memory) { Upkeep::Found } else { Upkeep::Asked };
+        let is_left = match field {
+            NAME => was_found_otherwise(memory),
+            _ => desired.drift == DriftPolicy::Report && is_as_found(desired, memory, field),
+        };
+        return if is_left { Upkeep::Found } else { Upkeep::Asked };
     }
     if desired.drift == DriftPolicy::Report {
         return Upkeep::Report;
@@ -60,6 +66,24 @@ fn was_found_otherwise(memory: &Memory) -> bool {
         && !memory.marks.has_registered()
         && !memory.marks.in_sync.contains_key(NAME)
         && !was_wished()
+}
+
+/// Remembers that the spec asked for the value already when the number was found.
+pub(in crate::engine) fn note_found(desired: &Desired, memory: &mut Memory, field: &str) {
+    if let Some(now) = wanted(desired, field) {
+        memory.marks.in_sync.entry(field.to_owned()).or_insert(now | FOUND);
+    }
+}
+
+/// Whether the spec asks for what it asked for when the number was found, and Meta was not seen to have it.
+fn is_as_found(desired: &Desired, memory: &Memory, field: &str) -> bool {
+    let kept = memory.marks.in_sync.get(field).copied();
+    wanted(desired, field).is_some_and(|now| kept == Some(now | FOUND))
+}
+
+/// Whether Meta was ever seen to have a desired value of the field.
+pub(in crate::engine) fn was_ever_in_sync(memory: &Memory, field: &str) -> bool {
+    memory.marks.in_sync.get(field).is_some_and(|kept| kept & FOUND == 0)
 }
 
 /// Remembers that Meta has the desired value of a field.
@@ -83,8 +107,11 @@ pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field
 
 /// Remembers that the spec asks for another value than Meta was seen to have, however soon it asks for that one again.
 pub(in crate::engine) fn note_edit(desired: &Desired, memory: &mut Memory, field: &str) {
-    if memory.marks.in_sync.contains_key(field) && !is_in_sync(desired, memory, field) {
-        memory.marks.in_sync.insert(field.to_owned(), ASKED);
+    if is_in_sync(desired, memory, field) || is_as_found(desired, memory, field) {
+        return;
+    }
+    if let Some(kept) = memory.marks.in_sync.get_mut(field) {
+        *kept = ASKED | (*kept & FOUND);
     }
 }
 
@@ -119,7 +146,7 @@ pub(in crate::engine) fn is_in_sync(desired: &Desired, memory: &Memory, field: &
 
 /// Before there were sums, the generation was kept, which does not tell the value. Nothing is written for that.
 fn stands_for(kept: i64, value: i64) -> bool {
-    kept == value || (kept != ASKED && kept & SUM == 0)
+    kept == value || (kept != ASKED && kept & (SUM | FOUND) == 0)
 }
 
 /// The sum of the value that the spec asks for.

@@ -1,7 +1,7 @@
 //! Usernames: which of Meta's rules does one break, and why has a number not the desired one?
 
 use crate::engine::{
-    rule::upkeep::{Upkeep, upkeep},
+    rule::upkeep::{Upkeep, upkeep, was_ever_in_sync},
     value::{desired::Desired, drift::USERNAME, memory::Memory},
 };
 
@@ -63,7 +63,7 @@ pub(in crate::engine) enum Lacks {
 /// What a number that has not the desired username allows; `live` is the one that it has.
 pub(in crate::engine) fn lacks(desired: &Desired, memory: &Memory, live: Option<&str>) -> Lacks {
     match (upkeep(desired, memory, USERNAME), live) {
-        (Upkeep::Asked, Some(_)) if !memory.marks.in_sync.contains_key(USERNAME) => Lacks::Found,
+        (Upkeep::Asked | Upkeep::Found, Some(_)) if !was_ever_in_sync(memory, USERNAME) => Lacks::Found,
         (Upkeep::Repair | Upkeep::Report | Upkeep::Contended { .. }, None) => Lacks::Lost,
         (upkeep, _) => Lacks::Upkeep(upkeep),
     }

@@ -463,9 +463,9 @@ reasons! {
     SandboxNumberNotVerified: Person, REGISTER, Retry at Numbers,
         "This is a test number that Meta shows as not verified; Meta registers those itself.",
         "If it really has to be registered: kubectl whatsapp retry NAME.";
-    FellBack: Person, REGISTER, Retry at Numbers or AskForCode,
+    FellBack: Person, REGISTER, Retry at Numbers or AskForCode or ReviewName,
         "The number was registered, and Meta now shows it as not registered: a person, or another partner of the number, may have deregistered or moved it.",
-        "Ask whoever else uses the number whether that was on purpose; registering it again may undo a move. To register it again: kubectl whatsapp retry NAME; where the number is not verified any more, kubectl whatsapp send-code NAME first.";
+        "Ask whoever else uses the number whether that was on purpose; registering it again may undo a move. To register it again: kubectl whatsapp retry NAME; where the number is not verified any more, kubectl whatsapp send-code NAME first. Not while Meta reviews a changed name.";
     ObserveOnly: Person, NUMBER, AllowManagement,
         "Something is to be done, and managementPolicy is ObserveOnly.",
         "Do it in Meta's tools, or set managementPolicy: Full.";

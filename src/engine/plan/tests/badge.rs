@@ -10,7 +10,7 @@ use crate::engine::{
         desired::{Connection, DriftPolicy, Management, OfficialApplication, Username},
         failure::Class,
         id::{Fact, Field, NameStatus, OfficialStatus, UsernameStatus, VerificationStatus},
-        memory::{ConsentKind, EntryOutcome},
+        memory::{ConsentKind, EntryOutcome, Origin},
         observed::{self, Official},
         reason::Reason,
         step::{Cause, Planned, Step, StepKind},
@@ -200,6 +200,22 @@ fn another_username_is_replaced_after_an_edit_or_by_the_policy_and_a_found_one_o
     assert_eq!(claim(&changed.plan()), Some((&Cause::Automatic, false)));
     let told = changed.clone().desire(|d| d.drift = DriftPolicy::Report);
     assert_eq!((told.says().as_str(), told.username_block()), ("Rest", Reason::UsernameDiffers));
+    let bare = wants();
+    let now = bare.now;
+    let bare = bare.remember(|m| m.marks.origin = Origin::Adopted(now));
+    let bare = bare.desire(|d| d.drift = DriftPolicy::Report).pass().after(MINUTE);
+    assert_eq!(
+        (bare.says().as_str(), bare.username_block()),
+        ("Rest", Reason::UsernameDiffers),
+        "found without"
+    );
+    assert_eq!(claim(&bare.clone().retry("1").plan()), Some((&Cause::Retry("1".into()), false)));
+    assert_eq!(
+        claim(&bare.clone().desire(|d| d.drift = DriftPolicy::Enforce).plan()),
+        Some((&Cause::Automatic, false))
+    );
+    let other = bare.other().desire(|d| d.drift = DriftPolicy::Enforce);
+    assert_eq!((other.says().as_str(), other.username_block()), ("Rest", Reason::UsernameDiffers));
     let edited =
         wants().ours().pass().desire(|d| d.username.as_mut().expect("it is there").name = "acme.br".into());
     assert_eq!(claim(&edited.plan()), Some((&Cause::Automatic, false)));

@@ -160,7 +160,7 @@ async fn huge(figures: &mut Figures) {
     let shape = stand_in::Shape { object: first.to_string(), words };
     let one = stand_in::StandIn::new(shape, 1, portfolio, secret.clone());
     let (operator, _) = Lone::start(one.serve(stop.clone()).await, &graph_url);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !one.first()["status"]["conditions"]
         .as_array()
         .is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))

@@ -203,7 +203,7 @@ pub fn look(
     let urgency = urgency(desired, memory, limits, now);
     let observes_only = desired.management == Management::ObserveOnly;
     let may_look = !desired.suspend && (observes_only || matches!(claim, Claim::Ours { .. }));
-    let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing(urgency) };
+    let Some(view) = portfolio.usable().filter(|_| may_look) else { return nothing(urgency) };
     let Ok(target) = reach::choose(desired, memory, view) else { return nothing(urgency) };
     let open = !observes_only
         && desired.connection == Connection::CloudApi
@@ -242,7 +242,7 @@ fn look_away(
 ) -> Look {
     let nothing = nothing(Urgency::Edit);
     let may_look = desired.is_cleaning_up() && matches!(claim, Claim::Ours { .. }) && memory.number.is_some();
-    let Some(view) = usable(portfolio).filter(|_| may_look) else { return nothing };
+    let Some(view) = portfolio.usable().filter(|_| may_look) else { return nothing };
     let Ok(account) = reach::choose(desired, memory, view) else { return nothing };
     let not_before = not_before_away(memory, follows, since, limits, now);
     let is_to_end = desired.deletion.policy == DeletionPolicy::Deregister;
@@ -302,13 +302,6 @@ fn nothing(urgency: Urgency) -> Look {
     }
 }
 
-fn usable(portfolio: &PortfolioState) -> Option<&PortfolioView> {
-    match portfolio {
-        PortfolioState::View(view) if view.hold.is_none() && view.credential_version.is_some() => Some(view),
-        _ => None,
-    }
-}
-
 /// Whether the pass may come to a registration, and needs what that needs.
 fn may_be_registered(memory: &Memory, follows: Follows<'_>, limits: &Limits, now: Timestamp) -> bool {
     memory.is_unfinished()
@@ -363,7 +356,7 @@ fn is_pin_followed(desired: &Desired, memory: &Memory) -> bool {
 
 /// The account that a pass would act in, if one can be told.
 pub fn target(desired: &Desired, memory: &Memory, portfolio: &PortfolioState) -> Option<AccountId> {
-    usable(portfolio).and_then(|view| reach::choose(desired, memory, view).ok())
+    portfolio.usable().and_then(|view| reach::choose(desired, memory, view).ok())
 }
 
 /// The target, and every account in reach while the number is not known to be in the target, is not registered, or may be

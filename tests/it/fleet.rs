@@ -60,7 +60,7 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
 /// or as many as `HANGING` says: 999 of them take some minutes where other tests run beside.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered() {
-    let hanging: usize = std::env::var("HANGING").ok().and_then(|text| text.parse().ok()).unwrap_or(199);
+    let hanging: usize = std::env::var("HANGING").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
     let mut rig = Rig::with_portfolio("hanging").await;
     let app = |n: usize| format!("2000000001{n:05}");
     let token = |n: usize| format!("{}-{n}", rig.token);

@@ -161,7 +161,8 @@ pub(super) fn sharer(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Nu
     hit.map(|hit| place(pass, view, &hit.account)).or_else(|| twin(pass, view, seen, number))
 }
 
-/// Why it is not known whether another account in reach has the number too, where none is a [`sharer`]. A list of before `not_before` tells nothing.
+/// Why it is not known whether another account in reach has the number too, where none is a [`sharer`]. A list of before
+/// `not_before` tells nothing.
 pub(super) fn unknown_sharer(
     pass: &Pass,
     view: &PortfolioView,

@@ -54,7 +54,7 @@ use crate::engine::{
         id::PlatformType,
         limits::Limits,
         memory::{ConsentAnswer, ConsentKind, Memory},
-        observed::{Claim, ListState, Number, Observed, PortfolioState},
+        observed::{Claim, ListState, Number, Observed},
         portfolio::PortfolioView,
         reason::Reason,
         step::{Cause, Planned, StepKind},
@@ -391,10 +391,7 @@ fn takes_over(step: StepKind) -> bool {
 
 /// Whether the look found out what it wanted; consents are answered by such a pass.
 fn has_looked(pass: &Pass, memory: &Memory) -> bool {
-    let PortfolioState::View(view) = &pass.observed.portfolio else { return false };
-    if view.hold.is_some() || view.credential_version.is_none() {
-        return false;
-    }
+    let Some(view) = pass.observed.portfolio.usable() else { return false };
     match reach::choose(pass.desired, memory, view) {
         Ok(target) => {
             let list = pass.observed.search.iter().find(|searched| searched.account == target);

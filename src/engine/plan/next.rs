@@ -9,8 +9,8 @@ use crate::engine::{
         stood,
     },
     value::{
-        block::Block, condition_type::ConditionType, memory::Memory, observed::PortfolioState,
-        reason::Reason, step::Planned, time::later,
+        block::Block, condition_type::ConditionType, memory::Memory, reason::Reason, step::Planned,
+        time::later,
     },
 };
 
@@ -31,8 +31,8 @@ pub(super) fn next(
     // Who is held back has nothing to look for until there is room.
     let is_held = block.is_some_and(|block| block.reason == Reason::Throttled && block.until == until)
         && until.is_some();
-    // Nor has who waits for the portfolio: that looks for itself, at its own Secret too, and wakes its channels.
-    let waits = is_waiting_for_portfolio(&pass.observed.portfolio);
+    // Nor has who waits for the portfolio. The portfolio reads its own Secret, and wakes its channels.
+    let waits = pass.observed.portfolio.usable().is_none();
     let is_left_alone = is_held || waits;
     let pace = if is_left_alone { limits.look_at_least } else { limits.fresh_list.min(limits.look_at_least) };
     let polls = blocks().filter(|_| !waits).filter_map(|block| secret_poll(pass, memory, block));
@@ -52,13 +52,6 @@ pub(super) fn next(
     let date = dates.into_iter().flatten().min();
     let look = later(pass.now, pace);
     (date.map_or(look, |date| date.min(look)), date)
-}
-
-fn is_waiting_for_portfolio(portfolio: &PortfolioState) -> bool {
-    match portfolio {
-        PortfolioState::NotUsable | PortfolioState::NotYet => true,
-        PortfolioState::View(view) => view.hold.is_some() || view.credential_version.is_none(),
-    }
 }
 
 /// What may turn again within minutes is looked at until it counts.

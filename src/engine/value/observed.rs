@@ -260,6 +260,16 @@ pub enum PortfolioState {
     View(Arc<PortfolioView>),
 }
 
+impl PortfolioState {
+    /// The view, where channels may act below it. Where they may not, the portfolio wakes them once they may.
+    pub(in crate::engine) fn usable(&self) -> Option<&PortfolioView> {
+        match self {
+            Self::View(view) if view.hold.is_none() && view.credential_version.is_some() => Some(view),
+            Self::NotUsable | Self::NotYet | Self::View(_) => None,
+        }
+    }
+}
+
 /// One account searched for the number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Searched {

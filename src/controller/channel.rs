@@ -23,7 +23,7 @@ use crate::engine::{
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
     plan::Plan,
     portfolio::Backing,
-    reason::Reason,
+    reason::{Reason, ReasonKind},
     spelling::Canonical,
     status::{Before, Stage},
     time::earlier,
@@ -226,6 +226,13 @@ fn asked_in_vain(desired: &Desired, done: &Done, since: Timestamp) -> Vec<(Conse
 }
 
 /// How long until the next look: with whoever shares the list, where nothing is waited for sooner.
+/// Whether Meta is asked nothing because a person has to correct something first, such as a portfolio that is not there. That is
+/// told by its own reason, and however old it is it tells of no outage.
+fn is_for_a_person(done: &Done) -> bool {
+    let kind = done.plan.block.as_ref().map(|block| block.reason.kind());
+    !done.look.meta && matches!(kind, Some(ReasonKind::Person | ReasonKind::Stalled))
+}
+
 fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
     let pause = Duration::try_from(done.plan.next.duration_since(now)).unwrap_or_default();
     let begun = done.memory.account.as_ref().and_then(|account| {
@@ -402,6 +409,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 }
                 let uid = invalid.metadata.uid.unwrap_or_default();
                 self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
+                self.state.soft().is_idle = true;
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
@@ -595,6 +603,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         why: &lower::SpecInvalid,
     ) -> Result<Next, Error> {
         let next = lower::refused(channel, why, self.now());
+        self.state.soft().is_idle = true;
         if channel.status.as_ref() == Some(&next) {
             return Ok(AT_LAST);
         }
@@ -637,7 +646,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Reach);
         }
         soft.last_success = done.last_success;
-        soft.is_idle = idle.is_some();
+        soft.is_idle = idle.is_some() || is_for_a_person(&done);
         soft.failures = 0;
         soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
         let pause = match &done.outcome {
@@ -848,7 +857,7 @@ mod tests {
         controller::{fixture, queue::Seen, supervise::Pulse},
         engine::{
             self,
-            portfolio::{PortfolioView, Reach},
+            portfolio::{Hold, PortfolioView, Reach},
         },
         meta::{
             client::Meta,
@@ -910,6 +919,79 @@ mod tests {
         let classes = classes.into_inner().expect("sound");
         assert!(classes.len() > 5 && reads.load(Ordering::SeqCst) > 5, "{classes:?}");
         assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_a_person_has_to_correct_first_is_not_among_those_that_are_unseen() {
+        let view = |reason: Option<Reason>| PortfolioView {
+            namespace: "shop".into(),
+            hold: reason.map(|reason| Hold { reason, message: "why".into(), failure: None }),
+            ..engine::fixture::view()
+        };
+        let number = |number: &str| json!({"spec": {"phoneNumber": number}});
+        let good = || number("+5511912345678");
+        for (what, portfolio, channel, is_unseen) in [
+            ("its portfolio is not there", None, good(), false),
+            ("its portfolio was not read yet", Some(None), good(), true),
+            (
+                "a person has to replace the token",
+                Some(Some(view(Some(Reason::TokenInvalid)))),
+                good(),
+                false,
+            ),
+            (
+                "Meta gives no answer about the token",
+                Some(Some(view(Some(Reason::PortfolioNotReadYet)))),
+                good(),
+                true,
+            ),
+            (
+                "the account is not in reach",
+                Some(Some(view(None))),
+                json!({"spec": {"accountId": "7"}}),
+                false,
+            ),
+            ("its spec is refused", Some(None), number("+1"), false),
+            ("it does not parse", Some(None), json!({"spec": {"displayName": 7}}), false),
+        ] {
+            let mut object = new_channel();
+            object["status"] = json!({"observedGeneration": 1});
+            for (field, value) in channel["spec"].as_object().expect("fields") {
+                object["spec"][field] = value.clone();
+            }
+            let stored = object.clone();
+            let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+                let answer = answered(200, &stored);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let sandbox = Sandbox::from_world(Options::default(), World::default());
+            let ctx = fixture::context(Client::new(server, "shop"), sandbox);
+            ctx.portfolios.filled();
+            ctx.claims.filled(ctx.shell.clock.now());
+            let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+            if let Some(view) = portfolio {
+                ctx.portfolios.declare(&of, "1", Vec::new());
+                if let Some(view) = view {
+                    ctx.portfolios.publish(&of, "1", view, None);
+                }
+            }
+            let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+            let (key, claimant) = (Key::of(&channel.metadata), claimant(&channel));
+            ctx.claims.apply(&key, claimant, ctx.shell.clock.now());
+            let queue = ctx.signals.channels.clone();
+            let (lane, _) = lane(&channel, &of);
+            queue.shows(&key, lane, Seen::of(&channel.metadata, &[]), Urgency::Drift);
+            let turns = AtomicUsize::new(0);
+            let told = |_, _| {
+                turns.fetch_add(1, Ordering::SeqCst);
+            };
+            let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), told);
+            let _ = tokio::time::timeout(Duration::from_millis(500), running).await;
+            assert_eq!(turns.load(Ordering::SeqCst), 1, "{what}");
+            let oldest = ctx.states.oldest_success(None, None);
+            assert_eq!(oldest.is_some(), is_unseen, "{what}");
+            assert_eq!(ctx.states.failing(), [], "{what}");
+        }
     }
 
     #[tokio::test]

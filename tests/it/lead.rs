@@ -246,6 +246,8 @@ async fn refused_while_the_api_server_is_away(rig: &Rig, name: &str, id: &str, n
     rig.type_code(name, number).await;
     let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "Register";
     rig.until(name, "an intent", Duration::from_secs(60), intent).await;
+    // The leader has to hear that it stands, or nothing is sent.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     rig.plane.kill_api_server().await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(registrations(rig, id), 1);
@@ -282,7 +284,7 @@ async fn what_meta_answered_to_one_replica_while_the_api_server_was_away_counts_
     // The one that has the answer gave up to write it, and the other one works when it wakes up.
     let (id, number) = ("100000000000911", "+5511917000011");
     refused_while_the_api_server_is_away(&rig, "support", id, number).await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     first.process.hang(true);
     rig.plane.start_api_server().await.expect("it starts again");
     second.until_it_leads(Duration::from_secs(30)).await;
@@ -297,7 +299,7 @@ async fn what_meta_answered_to_one_replica_while_the_api_server_was_away_counts_
     let (other, number) = ("100000000000912", "+5511917000012");
     refused_while_the_api_server_is_away(&rig, "sales", other, number).await;
     second.process.terminate();
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(second.process.is_running(), "it knows what nobody else does:\n{}", second.process.output());
     rig.plane.start_api_server().await.expect("it starts again");
     until_it_is_known(&rig, "sales").await;

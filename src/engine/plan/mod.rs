@@ -247,7 +247,7 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
 }
 
 /// What a person can do about an object that they may not see.
-const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if it is, ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
+const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if Meta shows the number as verified or registered in this one's account, and the other one has not found it, it comes here by itself within an hour; else ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
 

@@ -817,8 +817,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let mut is_owned = false;
         for age in [if self.class <= Urgency::Edit { fresh } else { LOOKS_FOR_IT.max(fresh) }, fresh] {
             let read = graph.numbers(&account, earlier(self.now(), age), Urgency::Transitional);
-            let mut entries = apart(place, read).await.ok()?.entries_of(&number, own.memory.number.as_ref());
-            entries.retain(|entry| !entry.has_left());
+            let entries = apart(place, read).await.ok()?.entries_of(&number, own.memory.number.as_ref());
             if entries.is_empty() {
                 return None;
             }

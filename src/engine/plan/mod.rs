@@ -240,7 +240,7 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             "WhatsAppChannel {name} manages {number}; this one writes nothing until that one is gone; delete one of the two"
         ),
         None => format!(
-            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing until that one is gone; {FOREIGN_CLAIM}"
+            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing meanwhile; {FOREIGN_CLAIM}"
         ),
     };
     Block::new(Reason::NumberClaimed, said)

@@ -1119,6 +1119,14 @@ mod tests {
     }
 
     #[test]
+    fn who_acted_says_that_a_number_is_anothers_while_that_one_is_served_and_may_lose_it() {
+        let gone = with(|old| (old.has_number, old.has_managed) = (true, true));
+        let two = Two::new(gone, Claimant { has_acted: true, ..claimant("2", 50) });
+        assert_eq!(two.ask((Proven, Proven), 60), (OURS, OTHER));
+        assert_eq!(two.ask((Lost(at(0)), Proven), 3_600), (OURS, Claim::Undecided), "it is looked for first");
+    }
+
+    #[test]
     fn who_may_not_have_looked_for_its_number_yet_has_an_hour_for_it() {
         let yields = Some(Box::new(Yields { has_looked: false, account: None }));
         let two = Two::new(with(|old| old.yields = yields), claimant("2", 50));
@@ -1172,7 +1180,8 @@ mod tests {
     fn of_two_that_have_the_number_the_one_that_took_it_keeps_it_until_it_loses_it() {
         let two = Two::new(with(|_| ()), claimant("2", 50));
         let third = key("c", "third");
-        two.put(&third, claimant("3", 60));
+        let looked = Some(Box::new(Yields { has_looked: true, account: Some("300".into()) }));
+        two.put(&third, Claimant { yields: looked.clone(), ..claimant("3", 60) });
         let proven = |_: &PortfolioRef, _: &str| Some(Proven);
         let manages =
             |who: &Key, now| matches!(two.claims.claim(who, proven, at(now)).claim, Claim::Ours { .. });
@@ -1186,11 +1195,11 @@ mod tests {
         assert_eq!(who(71), [false, false, true]);
         two.claims.proves(&two.young, owned("500"), proven);
         assert_eq!(who(72), [false, false, true], "it was there first");
+        assert_eq!(two.claims.claim(&two.young, proven, at(72)).contest, None);
         two.put(&third, numbered("3", 60));
         assert_eq!(two.claims.claim(&two.young, proven, at(73)).contest, None);
         // Its number is gone, and another one has it.
-        let gone = Some(Box::new(Yields { has_looked: true, account: Some("300".into()) }));
-        two.put(&third, Claimant { yields: gone, ..numbered("3", 60) });
+        two.put(&third, Claimant { yields: looked, ..numbered("3", 60) });
         assert_eq!(two.claims.claim(&two.young, proven, at(74)).contest, Some(at(60)));
         two.claims.proves(&two.young, owned("500"), proven);
         assert_eq!(who(75), [false, true, false]);

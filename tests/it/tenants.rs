@@ -120,7 +120,8 @@ async fn an_older_channel_with_a_token_that_works_keeps_no_number_of_somebody_el
     let text = message(&told, "NumberAdded");
     assert!(text.contains("delete this one") && text.contains("comes here by itself"), "{text}");
     assert!(!told["status"].to_string().contains(&rig.namespace), "a foreign namespace is named");
-    rig.look(&squatter, "now").await;
+    rig.annotate(&squatter, "retry", "now").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(writes(&rig), before, "nobody added it, asked for a code, or registered it");
 }
 

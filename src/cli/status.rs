@@ -581,7 +581,10 @@ mod tests {
         let object = channel(json!({"accountId": "300", "facts": {"otherApps": "Acme CRM (21)"}}));
         let now = Timestamp::UNIX_EPOCH;
         let page = text(&report(&object, "shop", now), now).plain();
-        assert!(page.contains("Acme CRM (21)"), "by the channel itself, where no portfolio may be read: {page}");
+        assert!(
+            page.contains("Acme CRM (21)"),
+            "by the channel itself, where no portfolio may be read: {page}"
+        );
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Volatile {
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
     /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, picture, facts_paused, keeping: _, pin: _, sent_pin, pin_not_created } = self;
+        let Self { values, stood, picture, facts_paused, keeping: _, pin: _, sent_pin, pin_not_created } =
+            self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
             && *picture == PictureFacts::default()

@@ -216,7 +216,15 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, (picture, picture_found), pin, (storage, moved, is_moving), (routed, has_seen_onboarding)),
+            (
+                approved,
+                in_sync,
+                repairs,
+                (picture, picture_found),
+                pin,
+                (storage, moved, is_moving),
+                (routed, has_seen_onboarding),
+            ),
         )| Marks {
             origin,
             automatic_code_used,

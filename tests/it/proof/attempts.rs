@@ -248,9 +248,7 @@ async fn after_the_loss_of_the_cluster_no_sync_of_the_app_is_asked_for_that_may_
         calls.iter().filter(|call| call.path.ends_with("/smb_app_data")).count()
     };
     let started = |world: &World| world.count(|what| matches!(what, What::SyncStarted { .. }));
-    let told = |world: &World| {
-        world.status().condition(ConditionType::AppSynced).map(|synced| synced.reason)
-    };
+    let told = |world: &World| world.status().condition(ConditionType::AppSynced).map(|synced| synced.reason);
     // Meta tells when it was onboarded, or does not; the number is connected all the time.
     for onboarded in [Some(options().start), None] {
         let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();

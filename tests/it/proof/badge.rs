@@ -183,7 +183,8 @@ async fn a_username_is_claimed_once_whatever_happens_around_any_call_and_write()
 }
 
 #[tokio::test]
-async fn an_official_account_is_requested_once_or_told_as_perhaps_sent_whatever_happens_around_any_call_and_write() {
+async fn an_official_account_is_requested_once_or_told_as_perhaps_sent_whatever_happens_around_any_call_and_write()
+ {
     hit(|| official(late()), StepKind::RequestOfficial, "request_official", requested_once).await;
 }
 

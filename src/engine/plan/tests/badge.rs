@@ -358,7 +358,8 @@ fn a_request_whose_answer_was_lost_is_settled_by_what_meta_shows_and_else_counts
         let silent = lost.after(MINUTE * 3).pass();
         let block = silent.block(ConditionType::OfficialAccount);
         assert_eq!((block.reason, silent.says().as_str()), (Reason::OfficialAccountPaused, "Rest"), "{what}");
-        for words in ["NOT_STARTED, which does not prove", "counts as sent", "WhatsApp Manager", "2026-03-31"] {
+        for words in ["NOT_STARTED, which does not prove", "counts as sent", "WhatsApp Manager", "2026-03-31"]
+        {
             assert!(block.message.contains(words), "{what}: {}", block.message);
         }
         assert_ne!(last(&silent).outcome, EntryOutcome::Accepted, "{what}");

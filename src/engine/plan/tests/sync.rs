@@ -170,7 +170,10 @@ fn after_the_loss_of_a_cluster_nothing_is_asked_for_unless_the_onboarding_is_kno
     assert_eq!(ask(asked.desire(retry("2")), accepted()).says(), "Rest");
     let (reason, message) = condition(&untold());
     assert_eq!(reason, Reason::SyncOnboardingUnknown);
-    assert!(message.contains("kubectl whatsapp retry support-br") && message.contains("first saw it"), "{message}");
+    assert!(
+        message.contains("kubectl whatsapp retry support-br") && message.contains("first saw it"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -211,8 +211,8 @@ mod tests {
         for (reason, message, asks, names, wants) in [
             (Reason::ProfileDiffers, "it differs", None, false, false),
             (Reason::ProfileDiffers, &*command, None, true, true),
-            (Reason::ProfileDiffers, "it differs", Some(Action::Retry), true, true),
             (Reason::ProfileDiffers, "it differs", Some(Action::AlignSettings), false, false),
+            (Reason::StorageRegionDiffers, "it differs", Some(Action::Retry), true, true),
             (Reason::EffectNotVisibleYet, "it may show", None, false, true),
             (Reason::Throttled, "there is no room", None, false, true),
             (Reason::NotSentYet, "it was not sent", None, false, true),

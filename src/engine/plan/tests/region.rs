@@ -507,7 +507,7 @@ fn no_registration_goes_over_a_name_that_waits_beside_the_live_one() {
     });
     says("edited on the way", &begun, "SetStorage");
     let unusable = begun.clone().number(|n| n.name_status = Field::Is(NameStatus::PendingReview));
-    says("edited on the way, and none is usable", &unusable, "SubmitName");
+    says("edited on the way, and none is usable", &unusable, Reason::NameChangeQueued.as_str());
     let set = begun.act(StepKind::SetStorage, accepted()).after(SECOND);
     says("and set", &set, "Register");
     let back = set.act(StepKind::Register, accepted()).registered().after(MINUTE);

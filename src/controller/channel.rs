@@ -23,7 +23,7 @@ use crate::engine::{
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
     plan::Plan,
     portfolio::Backing,
-    reason::Reason,
+    reason::{Reason, ReasonKind},
     spelling::Canonical,
     status::{Before, Stage},
     time::earlier,
@@ -226,6 +226,13 @@ fn asked_in_vain(desired: &Desired, done: &Done, since: Timestamp) -> Vec<(Conse
 }
 
 /// How long until the next look: with whoever shares the list, where nothing is waited for sooner.
+/// Whether Meta is asked nothing because a person has to correct something first, such as a portfolio that is not there. That is
+/// told by its own reason, and however old it is it tells of no outage.
+fn is_for_a_person(done: &Done) -> bool {
+    let kind = done.plan.block.as_ref().map(|block| block.reason.kind());
+    !done.look.meta && matches!(kind, Some(ReasonKind::Person | ReasonKind::Stalled))
+}
+
 fn look_pause(done: &Done, limits: &Limits, now: Timestamp) -> Duration {
     let pause = Duration::try_from(done.plan.next.duration_since(now)).unwrap_or_default();
     let begun = done.memory.account.as_ref().and_then(|account| {
@@ -287,7 +294,7 @@ async fn reconcile<G: Graph, C: Clock>(
     let Ok(hold) = state.busy.clone().try_lock_owned() else {
         return Ok(one.again());
     };
-    // One at rest stays there while its Secret is the same.
+    // One that waits goes on waiting while its Secret is the same.
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
     }
@@ -356,7 +363,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             let soft = self.state.soft();
             let class = match soft.code {
                 Some(_) => Urgency::Person,
-                None if soft.is_idle => Urgency::Drift,
                 None => Urgency::Transitional,
             };
             (soft.rest.clone().filter(|rest| !rest.is_over(self.now()))?, class)
@@ -403,6 +409,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                 }
                 let uid = invalid.metadata.uid.unwrap_or_default();
                 self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
+                self.state.soft().is_idle = true;
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
@@ -596,6 +603,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         why: &lower::SpecInvalid,
     ) -> Result<Next, Error> {
         let next = lower::refused(channel, why, self.now());
+        self.state.soft().is_idle = true;
         if channel.status.as_ref() == Some(&next) {
             return Ok(AT_LAST);
         }
@@ -638,7 +646,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Reach);
         }
         soft.last_success = done.last_success;
-        soft.is_idle = idle.is_some();
+        soft.is_idle = idle.is_some() || is_for_a_person(&done);
         soft.failures = 0;
         soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
         let pause = match &done.outcome {
@@ -668,11 +676,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let rested = rested.filter(is_over);
         drop(soft);
         match rested {
-            Some(rested) => {
-                let look_at = rested.date.unwrap_or(now + BACKSTOP);
-                let pin = Rest::of_pin(&done, desired, (now, look_at), limits);
-                self.rest(desired, created, &rested, pin, now)
-            }
+            Some(rested) => self.rest(desired, created, &rested, now),
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -681,15 +685,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
     }
 
-    /// From here on its account looks for it, and it looks at the Secret with its PIN where that is followed.
-    fn rest(
-        &self,
-        desired: &Desired,
-        created: Timestamp,
-        rested: &Rested,
-        pin: Option<Rest>,
-        now: Timestamp,
-    ) -> Next {
+    /// From here on its account looks for it.
+    fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
         // Somebody wrote to it while this pass wrote: that is not at rest with it.
         if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
             self.ctx.states.shorten(self.key, self.uid, now);
@@ -702,8 +699,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        let poll = pin.as_ref().map(|rest| rest.pause(now));
-        self.state.soft().rest = pin.map(Box::new);
         self.ctx.states.retire(self.key, self.uid, rested.begun, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
@@ -715,7 +710,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             graph.let_go(&of.account);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
-        Next { after: poll.or(date), class: Urgency::Drift }
+        Next { after: date, class: Urgency::Drift }
     }
 
     /// Whether it manages the number, and when to ask again where that may change without anybody being woken.
@@ -862,8 +857,7 @@ mod tests {
         controller::{fixture, queue::Seen, supervise::Pulse},
         engine::{
             self,
-            portfolio::{PortfolioView, Reach},
-            secret::SecretFact,
+            portfolio::{Hold, PortfolioView, Reach},
         },
         meta::{
             client::Meta,
@@ -871,7 +865,6 @@ mod tests {
             settings::Settings,
             transport::install_crypto,
         },
-        run::secret::Purpose,
         sandbox::{Options, Sandbox, World},
         twin::VirtualClock,
     };
@@ -928,8 +921,82 @@ mod tests {
         assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_a_person_has_to_correct_first_is_not_among_those_that_are_unseen() {
+        let view = |reason: Option<Reason>| PortfolioView {
+            namespace: "shop".into(),
+            hold: reason.map(|reason| Hold { reason, message: "why".into(), failure: None }),
+            ..engine::fixture::view()
+        };
+        let number = |number: &str| json!({"spec": {"phoneNumber": number}});
+        let good = || number("+5511912345678");
+        for (what, portfolio, channel, is_unseen) in [
+            ("its portfolio is not there", None, good(), false),
+            ("its portfolio was not read yet", Some(None), good(), true),
+            (
+                "a person has to replace the token",
+                Some(Some(view(Some(Reason::TokenInvalid)))),
+                good(),
+                false,
+            ),
+            (
+                "Meta gives no answer about the token",
+                Some(Some(view(Some(Reason::PortfolioNotReadYet)))),
+                good(),
+                true,
+            ),
+            (
+                "the account is not in reach",
+                Some(Some(view(None))),
+                json!({"spec": {"accountId": "7"}}),
+                false,
+            ),
+            ("its spec is refused", Some(None), number("+1"), false),
+            ("it does not parse", Some(None), json!({"spec": {"displayName": 7}}), false),
+        ] {
+            let mut object = new_channel();
+            object["status"] = json!({"observedGeneration": 1});
+            for (field, value) in channel["spec"].as_object().expect("fields") {
+                object["spec"][field] = value.clone();
+            }
+            let stored = object.clone();
+            let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+                let answer = answered(200, &stored);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let sandbox = Sandbox::from_world(Options::default(), World::default());
+            let ctx = fixture::context(Client::new(server, "shop"), sandbox);
+            ctx.portfolios.filled();
+            ctx.claims.filled(ctx.shell.clock.now());
+            let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
+            if let Some(view) = portfolio {
+                ctx.portfolios.declare(&of, "1", Vec::new());
+                if let Some(view) = view {
+                    ctx.portfolios.publish(&of, "1", view, None);
+                }
+            }
+            let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+            let (key, claimant) = (Key::of(&channel.metadata), claimant(&channel));
+            ctx.claims.apply(&key, claimant, ctx.shell.clock.now());
+            let queue = ctx.signals.channels.clone();
+            let (lane, _) = lane(&channel, &of);
+            queue.shows(&key, lane, Seen::of(&channel.metadata, &[]), Urgency::Drift);
+            let turns = AtomicUsize::new(0);
+            let told = |_, _| {
+                turns.fetch_add(1, Ordering::SeqCst);
+            };
+            let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), told);
+            let _ = tokio::time::timeout(Duration::from_millis(500), running).await;
+            assert_eq!(turns.load(Ordering::SeqCst), 1, "{what}");
+            let oldest = ctx.states.oldest_success(None, None);
+            assert_eq!(oldest.is_some(), is_unseen, "{what}");
+            assert_eq!(ctx.states.failing(), [], "{what}");
+        }
+    }
+
     #[tokio::test]
-    async fn a_channel_that_was_written_to_meanwhile_is_looked_at_again_and_not_its_secret_alone() {
+    async fn a_channel_that_was_written_to_meanwhile_does_not_rest_and_of_one_that_does_a_pin_that_is_known_is_kept()
+     {
         let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| async {
             Ok::<_, Infallible>(refused(500, "InternalError"))
         });
@@ -941,11 +1008,6 @@ mod tests {
         let (lane, _) = lane(&channel, &claimant.portfolio);
         ctx.claims.apply(&key, claimant, now);
         let desired = lower::channel(&channel).expect("it is understood");
-        let pin = || {
-            let secret = (Purpose::Pin, desired.registration.pin_secret.clone(), SecretFact::Missing);
-            let (every, look_at) = (Duration::from_secs(43_200), now + BACKSTOP);
-            Some(Rest { secrets: vec![secret], every, since: now, look_at })
-        };
         let rested = Rested {
             account: AccountId::from("300"),
             number: "100".into(),
@@ -960,17 +1022,27 @@ mod tests {
             date: None,
             version: "7".into(),
         };
-        for (shown, is_at_rest, pause) in [("8", false, SHORTLY), ("7", true, Duration::from_secs(43_200))] {
+        let pin = SecretString::from("271828");
+        let known = |state: &State| state.volatile.lock().unwrap().is_pin(&pin);
+        for (shown, has_pin, is_at_rest) in [("8", true, false), ("7", true, true), ("7", false, true)] {
             let meta = ObjectMeta { resource_version: Some(shown.into()), ..channel.metadata.clone() };
             ctx.signals.channels.forget(&key);
             ctx.signals.channels.shows(&key, lane.clone(), Seen::of(&meta, &[]), Urgency::Drift);
+            ctx.states.remove(&key);
             let state = ctx.states.of(&key, &uid, now);
+            if has_pin {
+                state.volatile.lock().unwrap().note_pin(&pin);
+            }
             let one = One { ctx: &ctx, key: &key, uid: &uid, state: &state, class: Urgency::Drift };
-            let next = one.rest(&desired, now, &rested, pin(), now);
-            assert_eq!((next.after, ctx.accounts.has(&key)), (Some(pause), is_at_rest), "{shown}");
-            drop(state);
-            let again = ctx.states.of(&key, &uid, now);
-            assert_eq!(again.soft().rest.is_some(), is_at_rest, "{shown}");
+            let next = one.rest(&desired, now, &rested, now);
+            let after = (!is_at_rest).then_some(SHORTLY);
+            assert_eq!((next.after, ctx.accounts.has(&key)), (after, is_at_rest), "{shown}");
+            assert_eq!(ctx.states.has(&key), has_pin, "{shown}");
+            assert_eq!(
+                known(&ctx.states.of(&key, &uid, now)),
+                has_pin,
+                "a label on its Secret is no other PIN"
+            );
         }
     }
 

@@ -1,14 +1,15 @@
 //! Which object is worked on next, and how many at once.
 //!
 //! Four classes, the urgent first: a person waits, an edit, a step in progress, a look for drift. Within a class the
-//! portfolios take turns, within a portfolio its accounts, and who came first goes first.
+//! portfolios take turns, within a portfolio its accounts, and who came first goes first. Where nobody is in a hurry, many of
+//! an account have their turns together, since they share a list.
 //!
 //! Work needs a place. It leaves its place while it waits for Meta or for a Secret, and stands in line for another
 //! when it has what it waited for. So a slow account never holds a place that another could use. How many may wait
 //! for one account is bounded, so that a slow one does not fill the memory either.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry::Occupied},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     num::NonZeroU64,
@@ -124,6 +125,10 @@ struct Inner<K> {
     lanes: HashSet<Arc<Lane>>,
     /// How many in a lane wait without a place.
     away: HashMap<Lane, usize>,
+    /// Of which a crowd has its turns, and when the last of it was let in.
+    open: HashMap<Lane, Instant>,
+    /// Those in line for another place, by the ticket with which they were begun.
+    returning: HashMap<u64, Return>,
     tickets: u64,
     /// About how many tickets in the lines nobody has any more.
     stale: usize,
@@ -236,6 +241,14 @@ fn digest(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// Work that has what it waited for, and stands in line for a place.
+struct Return {
+    class: Urgency,
+    lane: Lane,
+    /// It has the place once it is told in which class.
+    seat: oneshot::Sender<Urgency>,
+}
+
 const CLASSES: [Urgency; 4] = [Urgency::Person, Urgency::Edit, Urgency::Transitional, Urgency::Drift];
 
 /// How many may wait in one lane before no more of a class are begun there: the list that they wait for serves all,
@@ -248,6 +261,17 @@ const fn room(class: Urgency) -> usize {
         Urgency::Drift => 2,
     }
 }
+
+/// How many of a lane are let in one after the other while others stand in line. They share one list: where nobody is in a
+/// hurry they have their turns together, so that not the lists of all accounts are needed again and again.
+const fn stint(class: Urgency) -> u32 {
+    if is_urgent(class) { 1 } else { 128 }
+}
+
+/// Crowds of accounts that have their turns at the same time, where nobody is in a hurry: their lists are kept until then.
+const OPEN: usize = 64;
+/// One that waits for Meta for so long does not count.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Whether somebody is in a hurry.
 const fn is_urgent(class: Urgency) -> bool {
@@ -268,14 +292,19 @@ enum Ticket<K> {
         key: K,
         ticket: u64,
     },
-    /// Work that has what it waited for.
-    Resume(oneshot::Sender<()>),
+    /// Work that was begun with this ticket and has what it waited for.
+    Resume(u64),
+}
+
+const fn is_resume<K>(ticket: &Ticket<K>) -> bool {
+    matches!(ticket, Ticket::Resume(_))
 }
 
 /// Who stands in line in one class.
 struct Line<K> {
     portfolios: VecDeque<PortfolioRef>,
-    targets: HashMap<PortfolioRef, VecDeque<Target>>,
+    /// With how many were let in since its turn came.
+    targets: HashMap<PortfolioRef, VecDeque<(Target, u32)>>,
     tickets: HashMap<Lane, VecDeque<Ticket<K>>>,
     /// How many of these are of work that was begun.
     resumes: usize,
@@ -301,7 +330,7 @@ impl<K> Line<K> {
             return;
         }
         let targets = self.targets.entry(lane.portfolio.clone()).or_default();
-        targets.push_back(lane.target.clone());
+        targets.push_back((lane.target.clone(), 0));
         if targets.len() == 1 {
             self.portfolios.push_back(lane.portfolio.clone());
         }
@@ -317,7 +346,7 @@ impl<K> Line<K> {
         *resumes = tickets.values().flatten().filter(is_begun).count();
         tickets.retain(|_, tickets| !tickets.is_empty());
         for (portfolio, targets) in targets.iter_mut() {
-            targets.retain(|target| {
+            targets.retain(|(target, _)| {
                 tickets.contains_key(&Lane { portfolio: portfolio.clone(), target: target.clone() })
             });
         }
@@ -325,11 +354,16 @@ impl<K> Line<K> {
         portfolios.retain(|portfolio| targets.contains_key(portfolio));
     }
 
-    /// The first ticket that `admits` lets through; its lane and portfolio go to the end.
-    fn pop(&mut self, admits: impl Fn(&Lane, &Ticket<K>) -> bool) -> Option<(Lane, Ticket<K>)> {
+    /// The first ticket that `admits` lets through, and whether its lane goes on: after so many, or the last, lane and
+    /// portfolio go to the end.
+    fn pop(
+        &mut self,
+        stint: u32,
+        admits: impl Fn(&Lane, &Ticket<K>) -> bool,
+    ) -> Option<(Lane, Ticket<K>, bool)> {
         let admitted = |portfolio: &PortfolioRef| {
             let targets = self.targets.get(portfolio)?;
-            targets.iter().enumerate().find_map(|(at, target)| {
+            targets.iter().enumerate().find_map(|(at, (target, _))| {
                 let lane = Lane { portfolio: portfolio.clone(), target: target.clone() };
                 let ticket = self.tickets.get(&lane)?.front()?;
                 admits(&lane, ticket).then_some((at, lane))
@@ -341,10 +375,17 @@ impl<K> Line<K> {
         let ticket = tickets.pop_front()?;
         self.resumes -= usize::from(matches!(ticket, Ticket::Resume(_)));
         let targets = self.targets.get_mut(&lane.portfolio)?;
-        let target = targets.remove(target_at);
         if tickets.is_empty() {
             self.tickets.remove(&lane);
+            targets.remove(target_at);
         } else {
+            let (_, let_in) = targets.get_mut(target_at)?;
+            *let_in += 1;
+            if *let_in < stint {
+                return Some((lane, ticket, true));
+            }
+            *let_in = 0;
+            let target = targets.remove(target_at);
             targets.extend(target);
         }
         let portfolio = self.portfolios.remove(at);
@@ -353,7 +394,7 @@ impl<K> Line<K> {
         } else {
             self.portfolios.extend(portfolio);
         }
-        Some((lane, ticket))
+        Some((lane, ticket, false))
     }
 }
 
@@ -376,6 +417,8 @@ impl<K: Handle> Inner<K> {
         self.lines = Default::default();
         self.stale = 0;
         self.away.clear();
+        self.open.clear();
+        self.returning.clear();
         self.dates.clear();
         self.woken.clear();
         self.roused = 0;
@@ -436,10 +479,19 @@ impl<K: Handle> Inner<K> {
         self.stale += usize::from(entry.woken.take().is_some());
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         // One that is worked on comes again as soon as that is over.
-        if entry.running.is_some() {
+        if let Some(ticket) = entry.running {
             self.undate(key);
+            self.hurry(ticket, class);
         }
         self.stand(key, class, now);
+    }
+
+    /// Whoever asks for what is worked on waits until that is over, so it stands in line in the class of who asks.
+    fn hurry(&mut self, ticket: u64, class: Urgency) {
+        let Some(one) = self.returning.get_mut(&ticket).filter(|one| class < one.class) else { return };
+        one.class = class;
+        self.stale += 1;
+        self.lines[index(class)].push(&one.lane, Ticket::Resume(ticket));
     }
 
     /// The same at a later time.
@@ -449,8 +501,12 @@ impl<K: Handle> Inner<K> {
             entry.running.is_some() && entry.asked.is_some() && entry.date.is_none() && entry.woken.is_none();
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         entry.class = entry.class.min(class);
+        let running = entry.running;
         if !is_asked_now {
             self.date(key, at);
+        }
+        if let Some(ticket) = running {
+            self.hurry(ticket, class);
         }
     }
 
@@ -548,15 +604,16 @@ impl<K: Handle> Inner<K> {
 
     /// Takes out of the lines what nobody has any more. Where nothing is worked on no turn ever comes to it.
     fn clear_lines(&mut self) {
-        let entries = &self.entries;
-        let is_had = |ticket: &Ticket<K>| match ticket {
-            Ticket::Resume(seat) => !seat.is_closed(),
-            Ticket::Begin { key, ticket } => {
-                let stands = entries.get(key).and_then(|entry| entry.stands.as_ref());
-                stands.is_some_and(|stand| stand.ticket == *ticket)
-            }
-        };
-        self.lines.iter_mut().for_each(|line| line.retain(is_had));
+        let (entries, returning) = (&self.entries, &self.returning);
+        for (class, line) in CLASSES.into_iter().zip(&mut self.lines) {
+            line.retain(|ticket| match ticket {
+                Ticket::Resume(ticket) => returning.get(ticket).is_some_and(|one| one.class == class),
+                Ticket::Begin { key, ticket } => {
+                    let stands = entries.get(key).and_then(|entry| entry.stands.as_ref());
+                    stands.is_some_and(|stand| stand.ticket == *ticket)
+                }
+            });
+        }
         let is_woken =
             |(key, ticket): &(K, u64)| entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket));
         for crowd in &mut self.woken {
@@ -583,9 +640,12 @@ impl<K: Handle> Inner<K> {
         self.come(now);
         self.rouse(now);
         self.pressed = self.pressed.filter(|until| now < *until);
+        while let Some((lane, _)) = self.slowest().filter(|(_, at)| *at + SLOW <= now) {
+            self.open.remove(&lane);
+        }
         for class in CLASSES {
             while self.free > 0 {
-                let (away, entries) = (&self.away, &self.entries);
+                let (away, entries, open) = (&self.away, &self.entries, &self.open);
                 let is_paced = !is_urgent(class) && self.next_begin(now) > now;
                 let may_begin = is_urgent(class) || self.pressed.is_none() || self.beside < BESIDE;
                 if !may_begin && self.lines[index(class)].resumes == 0 {
@@ -595,13 +655,29 @@ impl<K: Handle> Inner<K> {
                     Ticket::Resume(_) => true,
                     Ticket::Begin { key, .. } => {
                         let waits = is_paced && entries.get(key).is_some_and(|entry| entry.is_roused);
-                        may_begin && !waits && away.get(lane).is_none_or(|away| *away < room(class))
+                        let may_open = is_urgent(class) || open.len() < OPEN || open.contains_key(lane);
+                        may_begin
+                            && !waits
+                            && may_open
+                            && away.get(lane).is_none_or(|away| *away < room(class))
                     }
                 };
-                let Some((lane, ticket)) = self.lines[index(class)].pop(admits) else { break };
+                let popped = self.lines[index(class)].pop(stint(class), admits);
+                let Some((lane, ticket, goes_on)) = popped else { break };
+                if !is_urgent(class) {
+                    self.open(&lane, goes_on, now);
+                }
                 match ticket {
-                    Ticket::Resume(seat) => {
-                        if seat.send(()).is_ok() {
+                    Ticket::Resume(ticket) => {
+                        // It may stand in a better line by now, or nowhere.
+                        let one = match self.returning.entry(ticket) {
+                            Occupied(one) if one.get().class == class => one.remove(),
+                            _ => {
+                                self.stale = self.stale.saturating_sub(1);
+                                continue;
+                            }
+                        };
+                        if one.seat.send(class).is_ok() {
                             self.takes_place(class);
                             self.back(&lane);
                         }
@@ -636,11 +712,36 @@ impl<K: Handle> Inner<K> {
         None
     }
 
+    /// One of a lane is let in, and more of it are next, or it comes to the end of the line.
+    fn open(&mut self, lane: &Lane, goes_on: bool, now: Instant) {
+        match (self.open.get_mut(lane), goes_on) {
+            (Some(at), true) => *at = now,
+            (Some(_), false) => _ = self.open.remove(lane),
+            (None, true) => _ = self.open.insert(lane.clone(), now),
+            (None, false) => {}
+        }
+    }
+
+    /// Where no other crowd may begin: the one that waits for Meta the longest, and since when.
+    fn slowest(&self) -> Option<(Lane, Instant)> {
+        if self.open.len() < OPEN {
+            return None;
+        }
+        let is_back = |lane: &Lane| {
+            let first = |line: &Line<K>| line.tickets.get(lane).and_then(VecDeque::front).map(is_resume);
+            self.lines.iter().any(|line| first(line) == Some(true))
+        };
+        let waiting = self.open.iter().filter(|(lane, _)| self.away.contains_key(*lane) && !is_back(lane));
+        waiting.min_by_key(|(_, at)| **at).map(|(lane, at)| (lane.clone(), *at))
+    }
+
     /// When something may begin that could not before.
     fn next_date(&self, now: Instant) -> Option<Instant> {
         let woken = (!self.woken.is_empty()).then(|| self.next_wake(now));
         let roused = Some(self.next_begin(now)).filter(|at| self.roused > 0 && *at > now);
-        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).chain(woken).chain(roused).min()
+        let open = self.slowest().map(|(_, at)| at + SLOW);
+        let dates = self.dates.first().map(|(at, _)| *at).into_iter();
+        dates.chain(self.pressed).chain(woken).chain(roused).chain(open).min()
     }
 
     fn takes_place(&mut self, class: Urgency) {
@@ -698,6 +799,8 @@ impl<K: Handle> Queue<K> {
             lines: Default::default(),
             lanes: HashSet::new(),
             away: HashMap::new(),
+            open: HashMap::new(),
+            returning: HashMap::new(),
             tickets: 0,
             stale: 0,
         };
@@ -758,6 +861,7 @@ impl<K: Handle> Queue<K> {
         inner.entries.give_back();
         inner.lanes.give_back();
         inner.away.give_back();
+        inner.returning.give_back();
         for Line { portfolios, targets, tickets, resumes: _ } in &mut inner.lines {
             portfolios.give_back();
             targets.give_back();
@@ -775,6 +879,7 @@ impl<K: Handle> Queue<K> {
         inner.entries.capacity()
             + inner.lanes.capacity()
             + inner.away.capacity()
+            + inner.returning.capacity()
             + inner.dates.len()
             + inner.woken.iter().map(VecDeque::capacity).sum::<usize>()
             + of_lines
@@ -875,9 +980,17 @@ impl<K: Handle> Queue<K> {
 
     fn turn(&self, begun: &Begun<K>) -> Turn<K> {
         let run = self.0.lock().run;
-        let place =
-            Seat { queue: self.clone(), run, lane: begun.lane.clone(), class: begun.class, at: At::Place };
-        Turn { key: begun.key.clone(), is_asked: begun.is_asked, place }
+        let Begun { key, lane, class, ticket, is_asked, delay: _ } = begun;
+        let place = Seat {
+            queue: self.clone(),
+            run,
+            key: key.clone(),
+            ticket: *ticket,
+            lane: lane.clone(),
+            class: *class,
+            at: At::Place,
+        };
+        Turn { key: key.clone(), is_asked: *is_asked, place }
     }
 }
 
@@ -915,6 +1028,8 @@ impl<K: Handle> Drop for Ending<K> {
 pub struct Seat<K: Handle> {
     queue: Queue<K>,
     run: u64,
+    key: K,
+    ticket: u64,
     lane: Lane,
     class: Urgency,
     at: At,
@@ -924,7 +1039,7 @@ enum At {
     Place,
     Away,
     /// In line for another place.
-    Line(oneshot::Receiver<()>),
+    Line(oneshot::Receiver<Urgency>),
 }
 
 impl<K: Handle> Seat<K> {
@@ -957,14 +1072,18 @@ impl<K: Handle> Place for Seat<K> {
                 if inner.run != self.run {
                     return;
                 }
-                inner.lines[index(self.class)].push(&self.lane, Ticket::Resume(seat));
+                let asked = inner.entries.get(&self.key).filter(|entry| entry.running == Some(self.ticket));
+                let class =
+                    asked.and_then(|entry| entry.asked).map_or(self.class, |asked| asked.min(self.class));
+                inner.returning.insert(self.ticket, Return { class, lane: self.lane.clone(), seat });
+                inner.lines[index(class)].push(&self.lane, Ticket::Resume(self.ticket));
             }
             self.at = At::Line(given);
             self.queue.0.more.notify_one();
         }
         if let At::Line(given) = &mut self.at {
             // The queue outlives its seats, and drops no ticket of one that still waits.
-            let _ = given.await;
+            self.class = given.await.unwrap_or(self.class);
             self.at = At::Place;
         }
     }
@@ -982,9 +1101,9 @@ impl<K: Handle> Drop for Seat<K> {
                 At::Away => inner.back(&self.lane),
                 // Under the lock, so that it was given by now or never will be.
                 At::Line(given) => match given.try_recv() {
-                    Ok(()) => inner.leaves_place(self.class),
+                    Ok(class) => inner.leaves_place(class),
                     Err(_) => {
-                        given.close();
+                        inner.stale += usize::from(inner.returning.remove(&self.ticket).is_some());
                         inner.back(&self.lane);
                     }
                 },

@@ -288,8 +288,8 @@ pub enum PassError {
 /// # Errors
 ///
 /// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
-/// and a failed write of an outcome. That is kept in the process and written by the next pass; after the end of the
-/// process the engine decides from the intent.
+/// and a failed write of an outcome. That is kept in the process and written by the next pass, or by
+/// [`Writer`](super::late::Writer); after the end of the process the engine decides from the intent.
 pub async fn pass<G, S, R, A, C, P>(
     shell: &Shell<C>,
     mut input: Input<R::Version>,
@@ -699,7 +699,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
         self.log_unwritten(outcome, &error.to_string());
-        self.input.unwritten.keep(&self.input.live.uid, outcome, &self.decided.plan, &self.shell.limits);
+        self.input.unwritten.keep(&self.input.desired, outcome);
         PassError::Write(error)
     }
 

@@ -274,6 +274,11 @@ pub fn with_memory(
     next
 }
 
+/// The status that stands with another memory: what it shows is not judged anew.
+pub fn remembering(memory: &Memory, standing: &WhatsAppChannelStatus) -> WhatsAppChannelStatus {
+    with_memory(standing, memory, Some(standing))
+}
+
 fn with_what_is_known(
     shown: &WhatsAppChannelStatus,
     memory: &Memory,

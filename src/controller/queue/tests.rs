@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -157,16 +160,131 @@ async fn work_that_can_wait_goes_on_by_itself_when_nobody_is_in_a_hurry_any_more
 
 #[tokio::test(start_paused = true)]
 async fn portfolios_take_turns_then_accounts_and_inside_who_came_first_goes_first() {
+    for (class, turns) in [
+        (Urgency::Edit, ["a1x", "b1x", "a2x", "b1y", "a1y", "a2y", "a1z"]),
+        // Those who share a list and are in no hurry have theirs together.
+        (Urgency::Drift, ["a1x", "a1y", "a1z", "b1x", "b1y", "a2x", "a2y"]),
+    ] {
+        let queue = Queue::new(1);
+        for key in ["a1x", "a1y", "a1z"] {
+            shows(&queue, key, lane("a", "1"), class);
+        }
+        for key in ["a2x", "a2y"] {
+            shows(&queue, key, lane("a", "2"), class);
+        }
+        shows(&queue, "b1x", lane("b", "1"), class);
+        shows(&queue, "b1y", lane("b", "1"), class);
+        assert_eq!(order(&queue), turns, "{class:?}");
+    }
+}
+
+/// 150 portfolios of two accounts with a hundred numbers each, and room for the lists of a third of them.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_many_accounts_does_not_have_each_list_read_for_each_number() {
+    const ACCOUNTS: usize = 300;
+    let queue = Queue::new(16);
+    for n in 0..100_usize {
+        for account in 0..ACCOUNTS {
+            let (portfolio, target) = ((account / 2).to_string(), (account % 2).to_string());
+            let key = format!("{account}-{n}");
+            let seen = Seen::of(&meta(&key, 1, None), &[]);
+            queue.shows(&key, lane(&portfolio, &target), seen, Urgency::Drift);
+        }
+    }
+    let kept = Arc::new(Mutex::new(VecDeque::<String>::new()));
+    let reading = Arc::new(Mutex::new(HashSet::<String>::new()));
+    let (reads, passes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (read, passed) = (reads.clone(), passes.clone());
+    let work = move |turn: Turn<String>| {
+        let (kept, reading) = (kept.clone(), reading.clone());
+        let (reads, passes) = (read.clone(), passed.clone());
+        async move {
+            let Turn { key, mut place, .. } = turn;
+            let account = key.split('-').next().unwrap_or_default().to_owned();
+            if !kept.lock().expect("sound").contains(&account) {
+                // Whoever wants a list that is being read waits for the same read.
+                let is_first = reading.lock().expect("sound").insert(account.clone());
+                reads.fetch_add(usize::from(is_first), Ordering::SeqCst);
+                place.leave();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                {
+                    let mut kept = kept.lock().expect("sound");
+                    reading.lock().expect("sound").remove(&account);
+                    if !kept.contains(&account) {
+                        kept.push_back(account);
+                    }
+                    if kept.len() > ACCOUNTS / 3 {
+                        kept.pop_front();
+                    }
+                }
+                place.enter().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            passes.fetch_add(1, Ordering::SeqCst);
+            Next { after: None, class: Urgency::Drift }
+        }
+    };
+    let working = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.run(Pulse::new(), work, |_, _| {}).await }
+    });
+    while passes.load(Ordering::SeqCst) < 100 * ACCOUNTS {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    working.abort();
+    let each = reads.load(Ordering::SeqCst) / ACCOUNTS;
+    assert_eq!(each, 1, "reads of each list");
+}
+
+/// Each of many accounts hangs with a crowd.
+#[tokio::test(start_paused = true)]
+async fn accounts_that_hang_keep_another_waiting_no_longer_than_it_takes_to_see_that() {
+    let queue = Queue::new(4);
+    for account in 0..10 * OPEN {
+        for n in 0..8 {
+            let key = format!("{account}-{n}");
+            let seen = Seen::of(&meta(&key, 1, None), &[]);
+            queue.shows(&key, lane(&account.to_string(), "1"), seen, Urgency::Drift);
+        }
+    }
+    queue.shows(&"healthy".to_owned(), lane("z", "1"), Seen::of(&meta("z", 1, None), &[]), Urgency::Drift);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let begun = Instant::now();
+    let work = move |turn: Turn<String>| {
+        let tell = tell.clone();
+        async move {
+            let Turn { key, mut place, .. } = turn;
+            if key == "healthy" {
+                let _ = tell.send(begun.elapsed());
+            } else {
+                place.leave();
+                tokio::time::sleep(Duration::from_secs(600)).await;
+            }
+            Next { after: None, class: Urgency::Drift }
+        }
+    };
+    let working = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.run(Pulse::new(), work, |_, _| {}).await }
+    });
+    let after = told.recv().await.expect("it has its turn");
+    working.abort();
+    assert!(after <= SLOW * 11, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_account_does_not_keep_others_waiting_until_it_is_done() {
     let queue = Queue::new(1);
-    for key in ["a1x", "a1y", "a1z"] {
-        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    for n in 0..300_u32 {
+        let key: &'static str = Box::leak(n.to_string().into_boxed_str());
+        shows(&queue, key, lane("a", "large"), Urgency::Drift);
     }
-    for key in ["a2x", "a2y"] {
-        shows(&queue, key, lane("a", "2"), Urgency::Drift);
-    }
-    shows(&queue, "b1x", lane("b", "1"), Urgency::Drift);
-    shows(&queue, "b1y", lane("b", "1"), Urgency::Drift);
-    assert_eq!(order(&queue), ["a1x", "b1x", "a2x", "b1y", "a1y", "a2y", "a1z"]);
+    shows(&queue, "same portfolio", lane("a", "small"), Urgency::Drift);
+    shows(&queue, "another", lane("b", "small"), Urgency::Drift);
+    let order = order(&queue);
+    let at = |key| order.iter().position(|one| *one == key);
+    let stint = usize::try_from(stint(Urgency::Drift)).unwrap();
+    assert_eq!((at("another"), at("same portfolio")), (Some(stint), Some(stint + 1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,6 +366,60 @@ async fn what_is_asked_for_while_it_is_worked_on_is_worked_on_again() {
     tokio::time::advance(Duration::from_secs(601)).await;
     let (by_date, _seat) = begin(&queue).expect("its date has come");
     assert!(!by_date.is_asked && by_date.class == Urgency::Drift);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_somebody_comes_to_ask_for_goes_on_in_the_class_of_who_asks() {
+    type Asks = fn(&Queue<&'static str>);
+    let asks: [(&str, Asks, Urgency); 3] = [
+        ("a person", |queue| queue.ask(&"one", Urgency::Person), Urgency::Person),
+        (
+            "an edit",
+            |queue| queue.shows(&"one", lane("a", "1"), seen("one", 2, None), Urgency::Drift),
+            Urgency::Edit,
+        ),
+        (
+            "an edit, then a person",
+            |queue| {
+                queue.ask(&"one", Urgency::Edit);
+                queue.ask(&"one", Urgency::Person);
+            },
+            Urgency::Person,
+        ),
+    ];
+    for (what, asks, class) in asks {
+        for is_in_line in [false, true] {
+            let queue = Queue::new(1);
+            shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+            let (_, mut seat) = begin(&queue).expect("a look for drift");
+            seat.leave();
+            for key in ["edit", "more", "most"] {
+                shows(&queue, key, lane("b", key), class);
+            }
+            let (edit, edited) = begin(&queue).expect("another object");
+            assert_eq!(edit.class, class);
+            if !is_in_line {
+                asks(&queue);
+            }
+            {
+                let mut back = std::pin::pin!(seat.enter());
+                assert!(futures::poll!(back.as_mut()).is_pending(), "there is one place");
+                if is_in_line {
+                    asks(&queue);
+                }
+                // The portfolio that stood there before has its turn, once.
+                drop(edited);
+                let others = std::iter::from_fn(|| begin(&queue)).count();
+                assert!(others <= 1, "{what}, in line: {is_in_line}: {others} before it");
+                assert!(futures::poll!(back.as_mut()).is_ready(), "{what}, in line: {is_in_line}");
+            }
+            assert_eq!(seat.class(), class, "{what}");
+            drop(seat);
+            while begin(&queue).is_some() {}
+            let inner = queue.0.lock();
+            assert_eq!((inner.free, inner.beside, inner.returning.len()), (1, 0, 0), "{what}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -584,7 +756,7 @@ async fn a_crowd_is_woken_lane_after_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_few_turns() {
+async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_has_its_turn_and_a_new_one_at_once() {
     const HANGING: usize = 999;
     const PLACES: usize = 16;
     let queue: Queue<String> = Queue::new(PLACES);
@@ -593,40 +765,37 @@ async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_fe
         let lane = Lane { portfolio, target: Target::Portfolio };
         queue.shows(&name.to_owned(), lane, Seen::of(&meta(name, 1, None), &[]), class);
     };
+    // Those that wait for Meta hold no place; those that were just begun do until they wait. Nothing comes of it, and
+    // whoever tried stands in line again at once.
+    let mut waiting = VecDeque::new();
+    let mut turn = || {
+        let begun = queue.0.lock().next(Instant::now())?;
+        let mut seat = queue.turn(&begun).place;
+        if begun.key == "healthy" {
+            return Some(true);
+        }
+        seat.leave();
+        waiting.push_back((begun, seat));
+        if waiting.len() > PLACES {
+            let (over, _seat) = waiting.pop_front()?;
+            let again = Next::after(Duration::ZERO, over.class);
+            queue.0.lock().ended(&over.key, over.ticket, again, Instant::now());
+        }
+        Some(false)
+    };
     for n in 0..HANGING {
         shows(&format!("hangs-{n:03}"), Urgency::Drift);
     }
-    let next = || {
-        let begun = queue.0.lock().next(Instant::now())?;
-        let seat = queue.turn(&begun).place;
-        Some((begun, seat))
-    };
-    // Those that wait for Meta hold no place; those that were just begun do until they wait.
-    let mut hanging: Vec<_> = (0..PLACES).map(|_| next().expect("a place")).collect();
-    shows("healthy", Urgency::Drift);
-    assert!(next().is_none(), "every place is in use");
-    let mut turns = 0;
-    for at in 0.. {
-        hanging[at].1.leave();
-        let (begun, seat) = next().expect("a place was left");
-        turns += 1;
-        if begun.key == "healthy" {
-            break;
-        }
-        hanging.push((begun, seat));
+    for _ in 0..3 * HANGING {
+        assert_eq!(turn(), Some(false), "there is always another that hangs");
     }
-    assert!(turns <= HANGING + 1 - PLACES, "{turns}: each of the others had one turn at most");
-    // From then on nobody is before it, in whichever class it comes.
-    for (_, seat) in &mut hanging {
-        seat.leave();
-    }
-    for class in [Urgency::Drift, Urgency::Edit, Urgency::Person] {
+    // Whoever stands in line already comes first, once; in a better class nobody does.
+    for (class, most) in [(Urgency::Drift, HANGING), (Urgency::Edit, 0), (Urgency::Person, 0)] {
         queue.forget(&"healthy".to_owned());
         shows("healthy", class);
-        let (begun, _) = next().expect("all places are free");
-        assert_eq!(begun.key, "healthy", "{class:?}");
+        let before = (0..=most).take_while(|_| turn() == Some(false)).count();
+        assert!(before <= most, "{class:?}: {before} turns of others");
     }
-    assert_eq!(free(&queue), (PLACES, HANGING));
 }
 
 #[tokio::test(start_paused = true)]

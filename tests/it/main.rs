@@ -51,6 +51,7 @@ mod sandbox;
 mod shards;
 mod start;
 mod stored;
+mod switches;
 mod tenants;
 mod terms;
 mod told;

@@ -272,6 +272,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     let seen = find::see(pass, memory, account)?;
     verify::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);
+    pin::note_touched(pass, memory);
     let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
     picture::note_found(pass, memory);
@@ -293,6 +294,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     };
     match platform {
         Platform::Registered => {
+            sync::note_onboarded(pass, memory);
             guard::note_registered(memory, &seen, pass.now);
             undecided::none_open(pass, memory)?;
             let may_write = guard::may_write(pass, memory, &number);

@@ -161,7 +161,7 @@ fn is_ours(key: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     #[error(
-        "it has more than {} KiB of what the operator reads: spec, status and annotations of {GROUP}",
+        "it has more than {} KiB of what the operator reads: spec, status, finalizers and annotations of {GROUP}",
         MOST_OBJECT / 1_024
     )]
     TooLarge,

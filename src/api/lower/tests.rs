@@ -757,7 +757,7 @@ fn a_portfolio_is_lowered() {
     .expect("a portfolio");
     let desired = portfolio(&object).expect("valid");
     assert_eq!(desired.business.as_str(), "500000000000001");
-    assert_eq!(desired.access[0].accounts.as_deref(), Some(&[AccountId::new("300000000000001")][..]));
+    assert_eq!(desired.access[0].accounts, Some(["300000000000001"].into()));
     assert_eq!(desired.app_secret, None);
 }
 

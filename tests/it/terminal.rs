@@ -111,8 +111,9 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
         }
         rig.edit_status(kind, name, json!({ "conditions": conditions })).await;
     }
-    let waiting =
-        json!({"waitingFor": {"message": acting("waits")}, "facts": {"verifiedName": acting("fact")}});
+    let waits = json!({"action": "Resume", "actor": "ClusterUser", "since": "2026-01-01T00:00:00Z",
+                       "ifIgnored": acting("ignored"), "ifDone": acting("done"), "url": acting("https://x.example")});
+    let waiting = json!({"waitingFor": [waits], "facts": {"verifiedName": acting("fact")}});
     rig.edit_status("wac", "support", waiting).await;
     for (name, kind, of) in [
         ("one", "WhatsAppChannel", "support"),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use kube::api::{DynamicObject, PostParams};
 use nix::pty::openpty;
 use serde_json::{Value, json};
 use whatsapp_operator::escape;
@@ -87,8 +88,14 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
     rig.portfolio("acme", json!({})).await;
     rig.start().await;
     for (name, number) in [("support", NUMBER), ("refused", REFUSED)] {
-        let of = json!({"accountId": ACCOUNT, "displayName": acting("Wanted")});
-        rig.channel(name, number, of).await;
+        let channel: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel", "metadata": {"name": name},
+            "spec": {"portfolioRef": {"name": "acme"}, "accountId": ACCOUNT, "phoneNumber": number,
+                     "displayName": acting("Wanted")},
+        }))
+        .expect("a channel");
+        let created = rig.api("wac", &rig.namespace).create(&PostParams::default(), &channel).await;
+        created.expect("the API server takes it");
         rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
     }
     for (name, value) in [("refused", "first"), ("support", ACTING)] {
@@ -120,7 +127,9 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
         ("two", "WhatsAppPortfolio", "acme"),
         ("three", "WhatsAppChannel", "refused"),
     ] {
-        rig.apply(&event(&rig, name, kind, of)).await;
+        let event: DynamicObject = serde_json::from_value(event(&rig, name, kind, of)).expect("an event");
+        let created = rig.api("Event", &rig.namespace).create(&PostParams::default(), &event).await;
+        created.expect("the API server takes it");
     }
 
     let dir = tempfile::tempdir().expect("a folder");

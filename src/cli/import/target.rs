@@ -115,7 +115,7 @@ impl Target {
                 app_id: None,
             },
             expect: None,
-            access: Arc::default(),
+            access: Vec::new(),
             app_webhook: None,
         };
         let namespace = args.cluster.namespace.as_deref();

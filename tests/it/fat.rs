@@ -324,7 +324,8 @@ async fn attempts_that_somebody_fills_up_cost_no_memory_and_hold_up_only_their_n
     rig.look("beside", "now").await;
     let listed = memory_mib(rig.operator().id(), "VmHWM:") - before;
     eprintln!("growth of memory: {growth:.1} MiB, and {listed:.1} MiB with {STUFFED} more");
-    assert!(growth.max(listed) < 12.0, "{growth:.1} MiB, then {listed:.1}");
+    // As much as where nothing is fat, and less than one page of such a list.
+    assert!(growth.max(listed) < 16.0, "{growth:.1} MiB, then {listed:.1}");
     // Whoever may write it can put it right, and what waited for it goes on.
     rig.merge("ConfigMap", &format!("whatsapp-attempts-{full}"), &json!({"data": null})).await;
     rig.annotate("full", "reconcile", "now").await;
@@ -390,6 +391,7 @@ async fn a_list_of_meta_without_an_end_costs_little_memory_and_is_told() {
     assert!(rig.logs().contains("Meta's list has more than 64 MiB"), "{}", rig.logs());
     let growth = memory_mib(pid, "VmHWM:") - before;
     eprintln!("growth of memory: {growth:.1} MiB");
-    assert!(growth < 200.0, "{growth:.0} MiB");
+    // What a list may have, a page as text and as values, and half as much for what the allocator keeps.
+    assert!(growth < 1.5 * (64.0 + 2.0 * 4.0), "{growth:.0} MiB");
     assert_eq!(rig.effects_on(&digits(1)), [""; 0], "nothing is added while the list is not known");
 }

@@ -287,7 +287,7 @@ async fn reconcile<G: Graph, C: Clock>(
     let Ok(hold) = state.busy.clone().try_lock_owned() else {
         return Ok(one.again());
     };
-    // One at rest stays there while its Secret is the same.
+    // One that waits goes on waiting while its Secret is the same.
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
     }
@@ -356,7 +356,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             let soft = self.state.soft();
             let class = match soft.code {
                 Some(_) => Urgency::Person,
-                None if soft.is_idle => Urgency::Drift,
                 None => Urgency::Transitional,
             };
             (soft.rest.clone().filter(|rest| !rest.is_over(self.now()))?, class)
@@ -668,11 +667,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let rested = rested.filter(is_over);
         drop(soft);
         match rested {
-            Some(rested) => {
-                let look_at = rested.date.unwrap_or(now + BACKSTOP);
-                let pin = Rest::of_pin(&done, desired, (now, look_at), limits);
-                self.rest(desired, created, &rested, pin, now)
-            }
+            Some(rested) => self.rest(desired, created, &rested, now),
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -681,15 +676,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
     }
 
-    /// From here on its account looks for it, and it looks at the Secret with its PIN where that is followed.
-    fn rest(
-        &self,
-        desired: &Desired,
-        created: Timestamp,
-        rested: &Rested,
-        pin: Option<Rest>,
-        now: Timestamp,
-    ) -> Next {
+    /// From here on its account looks for it.
+    fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
         // Somebody wrote to it while this pass wrote: that is not at rest with it.
         if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
             self.ctx.states.shorten(self.key, self.uid, now);
@@ -702,8 +690,6 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
         accounts.within(&of, pace::at_rest(&of.account, rested.begun, every, rested.interval, now));
-        let poll = pin.as_ref().map(|rest| rest.pause(now));
-        self.state.soft().rest = pin.map(Box::new);
         self.ctx.states.retire(self.key, self.uid, rested.begun, now);
         if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
             self.ctx.accounts.leave(self.key);
@@ -715,7 +701,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             graph.let_go(&of.account);
         }
         let date = rested.date.map(|date| Duration::try_from(date.duration_since(now)).unwrap_or_default());
-        Next { after: poll.or(date), class: Urgency::Drift }
+        Next { after: date, class: Urgency::Drift }
     }
 
     /// Whether it manages the number, and when to ask again where that may change without anybody being woken.
@@ -863,7 +849,6 @@ mod tests {
         engine::{
             self,
             portfolio::{PortfolioView, Reach},
-            secret::SecretFact,
         },
         meta::{
             client::Meta,
@@ -871,7 +856,6 @@ mod tests {
             settings::Settings,
             transport::install_crypto,
         },
-        run::secret::Purpose,
         sandbox::{Options, Sandbox, World},
         twin::VirtualClock,
     };
@@ -929,7 +913,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_channel_that_was_written_to_meanwhile_is_looked_at_again_and_not_its_secret_alone() {
+    async fn a_channel_that_was_written_to_meanwhile_does_not_rest_and_of_one_that_does_a_pin_that_is_known_is_kept()
+     {
         let nobody = tower::service_fn(|_: http::Request<kube::client::Body>| async {
             Ok::<_, Infallible>(refused(500, "InternalError"))
         });
@@ -941,11 +926,6 @@ mod tests {
         let (lane, _) = lane(&channel, &claimant.portfolio);
         ctx.claims.apply(&key, claimant, now);
         let desired = lower::channel(&channel).expect("it is understood");
-        let pin = || {
-            let secret = (Purpose::Pin, desired.registration.pin_secret.clone(), SecretFact::Missing);
-            let (every, look_at) = (Duration::from_secs(43_200), now + BACKSTOP);
-            Some(Rest { secrets: vec![secret], every, since: now, look_at })
-        };
         let rested = Rested {
             account: AccountId::from("300"),
             number: "100".into(),
@@ -960,17 +940,27 @@ mod tests {
             date: None,
             version: "7".into(),
         };
-        for (shown, is_at_rest, pause) in [("8", false, SHORTLY), ("7", true, Duration::from_secs(43_200))] {
+        let pin = SecretString::from("271828");
+        let known = |state: &State| state.volatile.lock().unwrap().is_pin(&pin);
+        for (shown, has_pin, is_at_rest) in [("8", true, false), ("7", true, true), ("7", false, true)] {
             let meta = ObjectMeta { resource_version: Some(shown.into()), ..channel.metadata.clone() };
             ctx.signals.channels.forget(&key);
             ctx.signals.channels.shows(&key, lane.clone(), Seen::of(&meta, &[]), Urgency::Drift);
+            ctx.states.remove(&key);
             let state = ctx.states.of(&key, &uid, now);
+            if has_pin {
+                state.volatile.lock().unwrap().note_pin(&pin);
+            }
             let one = One { ctx: &ctx, key: &key, uid: &uid, state: &state, class: Urgency::Drift };
-            let next = one.rest(&desired, now, &rested, pin(), now);
-            assert_eq!((next.after, ctx.accounts.has(&key)), (Some(pause), is_at_rest), "{shown}");
-            drop(state);
-            let again = ctx.states.of(&key, &uid, now);
-            assert_eq!(again.soft().rest.is_some(), is_at_rest, "{shown}");
+            let next = one.rest(&desired, now, &rested, now);
+            let after = (!is_at_rest).then_some(SHORTLY);
+            assert_eq!((next.after, ctx.accounts.has(&key)), (after, is_at_rest), "{shown}");
+            assert_eq!(ctx.states.has(&key), has_pin, "{shown}");
+            assert_eq!(
+                known(&ctx.states.of(&key, &uid, now)),
+                has_pin,
+                "a label on its Secret is no other PIN"
+            );
         }
     }
 

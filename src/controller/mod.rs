@@ -16,6 +16,7 @@ mod lead;
 mod newcomer;
 mod pace;
 mod parting;
+mod pins;
 mod poller;
 mod portfolio;
 mod queue;
@@ -128,7 +129,7 @@ where
     let work = Work {
         index: index.clone(),
         client: client.clone(),
-        namespaces: watched.namespaces.clone().into(),
+        watched: watched.clone(),
         events: Events::new(client.clone(), instance, &publishing),
         source: Arc::new(source),
         clock,

@@ -177,7 +177,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let left = rest.left(now)?;
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         let offer = apart(place, Offer::read(&secrets, &rest.desired)).await;
-        (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll))
+        (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll_ready))
     }
 
     async fn look(&self, state: &mut State<S::Graph>, place: &mut Seat<PortfolioRef>) -> Result<Next, Error> {
@@ -283,7 +283,9 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             lower::subscribed_apps(&mut next.accounts, |account| in_use.graph.subscribed_known(account));
             next.refused_fields = lower::refused_fields(&next.refused_fields, &in_use.graph.refused_fields());
         }
-        let poll = self.ctx.shell.limits.credential_poll;
+        let limits = &self.ctx.shell.limits;
+        let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
+        let poll = if is_ready { limits.credential_poll_ready } else { limits.credential_poll };
         let pause = pace::until(assessment.next, self.now()).min(poll);
         let pause = state.until_due(self.now()).map_or(pause, |until| pause.min(until)).max(SHORTLY);
         let pause = state.app.due().map_or(pause, |at| pause.min(pace::until(at, self.now()))).max(SHORTLY);
@@ -292,7 +294,6 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Deletion::None { .. } | Deletion::Over(_) => pause,
         };
         // What was not answered is asked again by the next look.
-        let is_ready = assessment.conditions.is(ConditionType::Ready, Truth::True);
         let is_read = offer.unread().is_none();
         if is_ready && is_read && portfolio.status.as_ref() == Some(&next) && pause >= poll {
             state.rest = Some(Rest { desired, secrets: offer.facts(), since: self.now() });

@@ -44,8 +44,6 @@ struct Brief {
     at: Timestamp,
     has_succeeded: bool,
     is_idle: bool,
-    /// Of one at rest: what can end that before its account does.
-    rest: Option<Box<Rest>>,
     /// What is known of the PIN that counts. Without it a label on its Secret would have it sent once more.
     pin: Option<u64>,
 }
@@ -105,7 +103,7 @@ impl States {
             soft.after_write = soft.after_write.filter(|at| *at >= begun);
         }
         let Some(brief) = state.at_rest(now) else { return };
-        if brief.rest.is_some() {
+        if brief.pin.is_some() {
             *slot = Slot::Brief(brief);
         } else {
             states.remove(key);
@@ -249,7 +247,6 @@ impl State {
         let mut soft = state.soft();
         soft.last_success = brief.has_succeeded.then_some(brief.at);
         soft.is_idle = brief.is_idle;
-        soft.rest.clone_from(&brief.rest);
         drop(soft);
         *state.volatile.lock().unwrap_or_else(PoisonError::into_inner) = Volatile::of_pin(brief.pin);
         state
@@ -257,8 +254,8 @@ impl State {
 
     /// What is kept of one that is at rest, if that is all that its next pass needs.
     fn at_rest(&self, now: Timestamp) -> Option<Brief> {
-        let is_idle = self.soft().is_idle;
-        (is_idle && self.is_spare(now, Volatile::is_spare)).then(|| self.brief())
+        let is_idle = |soft: &Soft| soft.is_idle && soft.rest.is_none();
+        (is_idle(&self.soft()) && self.is_spare(now, Volatile::is_spare)).then(|| self.brief())
     }
 
     fn brief(&self) -> Brief {
@@ -268,7 +265,6 @@ impl State {
             at: soft.last_success.unwrap_or(self.made),
             has_succeeded: soft.last_success.is_some(),
             is_idle: soft.is_idle,
-            rest: soft.rest.clone(),
             pin: self.volatile.lock().unwrap_or_else(PoisonError::into_inner).known_pin(),
         }
     }
@@ -327,19 +323,6 @@ impl Rest {
             look_at
         };
         (!secrets.is_empty()).then_some(Self { secrets, every, since: now, look_at })
-    }
-
-    /// Of a number at rest: a PIN that is changed in its Secret is given to Meta.
-    pub fn of_pin(
-        done: &Done,
-        desired: &Desired,
-        (since, look_at): (Timestamp, Timestamp),
-        limits: &Limits,
-    ) -> Option<Self> {
-        let is_followed = done.look.pin_secret && done.memory.marks.pin.is_some();
-        let secret =
-            || (Purpose::Pin, desired.registration.pin_secret.clone(), done.observed.pin_secret.clone());
-        is_followed.then(|| Self { secrets: vec![secret()], every: limits.pin_poll, since, look_at })
     }
 
     /// Of a pass that failed: a code is used as soon as it is there all the same.
@@ -473,35 +456,26 @@ mod tests {
     }
 
     #[test]
-    fn of_a_channel_at_rest_only_what_can_end_that_is_kept() {
+    fn of_a_channel_at_rest_only_the_pin_that_is_known_is_kept() {
         let (begun, now) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(600));
         let uid: Arc<str> = "1".into();
         let (before, after) = (begun - Duration::from_secs(1), begun + Duration::from_secs(1));
-        let pin = || {
-            let secret = SecretKey { name: "a-pin".into(), key: "pin".into() };
-            let secrets = vec![(Purpose::Pin, secret, SecretFact::Missing)];
-            Rest {
-                secrets,
-                every: Duration::from_secs(60),
-                since: now,
-                look_at: now + Duration::from_secs(90),
-            }
-        };
-        for (what, after_write, failures, rest, whole, brief) in [
-            ("nothing of note", None, 0, None, false, false),
-            ("a write that the list shows", Some(before), 0, None, false, false),
-            ("a write that it may not show", Some(after), 0, None, true, false),
-            ("a failure", None, 1, None, true, false),
-            ("a PIN that is followed", Some(before), 0, Some(pin()), false, true),
+        for (what, after_write, failures, has_pin, whole, brief) in [
+            ("nothing of note", None, 0, false, false, false),
+            ("a write that the list shows", Some(before), 0, false, false, false),
+            ("a write that it may not show", Some(after), 0, true, true, false),
+            ("a failure", None, 1, true, true, false),
+            ("a PIN that is known", Some(before), 0, true, false, true),
         ] {
             let states = States::default();
             let state = states.of(&key(), &uid, begun);
             let mut soft = state.soft();
-            (soft.after_write, soft.failures, soft.rest) =
-                (after_write, failures, rest.clone().map(Box::new));
+            (soft.after_write, soft.failures) = (after_write, failures);
             drop(soft);
             let digits = SecretString::from("271828".to_owned());
-            state.volatile.lock().expect("sound").note_pin(&digits);
+            if has_pin {
+                state.volatile.lock().expect("sound").note_pin(&digits);
+            }
             states.retire(&key(), "2", begun, now);
             assert!(states.get(&key(), &uid).is_some(), "{what}: it is another object");
             states.retire(&key(), &uid, begun, now);
@@ -509,9 +483,7 @@ mod tests {
             let kept_as = states.lock().get(&key()).map_or((false, false), kept);
             assert_eq!(kept_as, (whole, brief), "{what}");
             let again = states.of(&key(), &uid, now);
-            assert_eq!(again.soft().rest.as_deref(), rest.as_ref(), "{what}");
-            let is_pin = again.volatile.lock().expect("sound").is_pin(&digits);
-            assert_eq!(is_pin, whole || brief, "{what}: the PIN is known as long as it is followed");
+            assert_eq!(again.volatile.lock().expect("sound").is_pin(&digits), has_pin, "{what}");
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
     channel,
     claim::Claims,
     index::{Follower, Index},
-    poller,
+    pins, poller,
     portfolio::{self, Desk},
     queue::{Lane, Target},
     resting::Accounts,
@@ -38,7 +38,7 @@ use super::{
     supervise::{Fallen, Pulse, Tasks},
     survey::survey,
     sweep::sweep,
-    watch::Key,
+    watch::{Key, Watched},
 };
 
 /// Room that a crowd took is given back this often.
@@ -52,8 +52,7 @@ const PART: &str = "work";
 pub struct Work<S: GraphSource, C> {
     pub index: Arc<Index<S::Graph>>,
     pub client: Client,
-    /// What is watched, if it is not the whole cluster.
-    pub namespaces: Arc<[String]>,
+    pub watched: Watched,
     pub events: Events,
     pub source: Arc<S>,
     pub clock: Arc<C>,
@@ -216,11 +215,13 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
             queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
         });
-        let (client, namespaces) = (self.client.clone(), self.namespaces.clone());
+        let (client, watched) = (self.client.clone(), self.watched.clone());
         let (limits, clock) = (self.limits.clone(), self.clock.clone());
         tasks.begin("the sweeping", |pulse| async move {
-            sweep(&client, &namespaces, &limits, &clock, &pulse).await;
+            sweep(&client, &watched.namespaces, &limits, &clock, &pulse).await;
         });
+        let (ctx, watched) = (channels.clone(), self.watched.clone());
+        tasks.begin("the look at PINs", |pulse| async move { pins::follow(&ctx, &watched, &pulse).await });
         let ctx = channels.clone();
         tasks.begin("the tidying", |pulse| async move { tidy(&ctx, &pulse).await });
         let ctx = channels.clone();

@@ -90,6 +90,21 @@ pub(super) fn note_met(pass: &Pass, memory: &mut Memory) {
     }
 }
 
+/// Of a pass that looks at nothing: a look that was asked for is refused where another channel manages the number, since
+/// none comes. Under suspension it is kept for the pass that resumes.
+pub(super) fn answer_idle(
+    pass: &Pass,
+    memory: &mut Memory,
+    block: &Block,
+) -> Vec<(ConsentKind, ConsentAnswer)> {
+    let kind = ConsentKind::Reconcile;
+    let value = asked(pass.desired, kind, memory).filter(|_| block.reason == Reason::NumberClaimed);
+    let Some(value) = value else { return Vec::new() };
+    let answer = ConsentAnswer::refused(value, pass.now, format!("not done: {}", block.message));
+    memory.note_answer(kind, answer.clone());
+    vec![(kind, answer)]
+}
+
 fn keep(memory: &mut Memory, kind: ConsentKind, pending: Pending) {
     let Pending { value, since: at, .. } = pending;
     memory.note_answer(kind, ConsentAnswer { value, at, used_for: None, refused: None, again: None });

@@ -175,12 +175,13 @@ pub fn plan(
     }
     if let Some(block) = idle(&pass) {
         consent::note_met(&pass, &mut memory);
+        let answered = consent::answer_idle(&pass, &mut memory, &block);
         let next = later(now, limits.look_at_least);
         return Plan {
             step: None,
             block: Some(block),
             aside: Vec::new(),
-            answered: Vec::new(),
+            answered,
             memory,
             next,
             date: None,

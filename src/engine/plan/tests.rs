@@ -2270,6 +2270,24 @@ fn reconcile_is_recorded_once_by_the_look_that_it_caused() {
 }
 
 #[test]
+fn a_look_at_a_number_that_another_channel_manages_is_refused_and_one_under_suspension_is_kept() {
+    let asked = || world().own().desire(consent(ConsentKind::Reconcile, "1"));
+    let claimed = asked().see(|o| o.claim = Claim::Other { name: None }).pass();
+    let answer = &claimed.memory.consents[&ConsentKind::Reconcile];
+    let why = answer.refused.as_deref().expect("refused");
+    assert!(
+        answer.value == "1" && why.starts_with("not done: a WhatsAppChannel of another namespace manages")
+    );
+    assert!(claimed.plan().answered.is_empty(), "once");
+    let undecided = asked().see(|o| o.claim = Claim::Undecided);
+    assert!(undecided.plan().answered.is_empty(), "the claim may be ours");
+    let suspended = asked().desire(|d| d.suspend = true).pass();
+    assert!(suspended.plan().answered.is_empty());
+    let resumed = suspended.desire(|d| d.suspend = false).pass();
+    assert_eq!(resumed.memory.consents[&ConsentKind::Reconcile].refused, None);
+}
+
+#[test]
 fn nothing_unrepeatable_is_planned_while_a_step_is_undecided() {
     let open = world().own().verified().die(StepKind::Register);
     for minutes in [0, 1, 5, 10] {

@@ -102,8 +102,9 @@ pub struct Limits {
     pub fresh_portfolio: Duration,
     /// A list that an add relies on.
     pub fresh_for_add: Duration,
-    /// Credential Secrets are read again.
+    /// Credential Secrets are read again: of a portfolio that waits for something, and of one that is Ready.
     pub credential_poll: Duration,
+    pub credential_poll_ready: Duration,
     /// How often a Secret that ends a wait is read: while a code is live, and otherwise.
     pub secret_poll_live: Duration,
     pub secret_poll: Duration,
@@ -258,9 +259,10 @@ impl Default for Limits {
             fresh_portfolio: s(HOUR),
             fresh_for_add: s(MINUTE),
             credential_poll: s(MINUTE),
+            credential_poll_ready: s(3 * MINUTE),
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
-            pin_poll: s(12 * HOUR),
+            pin_poll: s(DAY),
             sync_window: s(DAY),
             consent_kept: s(15 * MINUTE),
             claim_pause: s(30),

@@ -93,6 +93,9 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
     let mut waiting_for = given.waits(&set, hold.as_ref(), &token);
     let mut since = given.waiting_before.iter().map(|w| (w.action.clone(), w.since)).collect();
     settle_since(&mut waiting_for, &mut since, now);
+    let limits = given.limits;
+    let is_ready = set.is(ConditionType::Ready, Truth::True);
+    let poll = if is_ready { limits.credential_poll_ready } else { limits.credential_poll };
     PortfolioAssessment {
         missing_scopes: token.known().map(missing_scopes).unwrap_or_default(),
         view: PortfolioView {
@@ -113,8 +116,8 @@ pub fn assess_portfolio(given: &PortfolioGiven<'_>) -> PortfolioAssessment {
         conditions: set,
         waiting_for,
         accept_offered: credentials.accept,
-        // Secrets are read again every minute; everything else is asked for by its own age.
-        next: later(now, given.limits.credential_poll),
+        // That is when Secrets are read again; everything else is asked for by its own age.
+        next: later(now, poll),
     }
 }
 

@@ -272,12 +272,10 @@ async fn portfolios_that_grant_as_much_as_they_may_cost_little_memory() {
         grown.push(memory_mib(rig.operator().id(), "VmHWM:"));
     }
     let per_object = (grown[1] - grown[0]) / 16.0;
-    let of_many = grown[0] + MANY * per_object;
-    eprintln!(
-        "base {base:.1}, {grown:.1?} MiB: {:.0} KiB each, {of_many:.0} MiB with {MANY}",
-        per_object * 1_024.0
-    );
-    assert!(of_many < MOST, "{of_many:.0} MiB for {MANY}: {base:.1}, then {grown:.1?}");
+    let of_many = MANY * per_object;
+    eprintln!("base {base:.1}, {grown:.1?} MiB: {:.0} KiB each", per_object * 1_024.0);
+    // Beside what the operator has without them.
+    assert!(of_many < 0.6 * MOST, "{of_many:.0} MiB for {MANY}: {base:.1}, then {grown:.1?}");
 }
 
 /// Fills up the ConfigMap with the attempts of a number.

@@ -91,7 +91,7 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
         let channel: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel", "metadata": {"name": name},
             "spec": {"portfolioRef": {"name": "acme"}, "accountId": ACCOUNT, "phoneNumber": number,
-                     "displayName": acting("Wanted")},
+                     "displayName": acting("Wanted").replace(['\r', '\n', '\u{85}', '\u{2028}'], "")},
         }))
         .expect("a channel");
         let created = rig.api("wac", &rig.namespace).create(&PostParams::default(), &channel).await;

@@ -961,6 +961,8 @@ fn every_time_of_a_status_is_a_whole_second_and_none_that_counts_is_sooner() {
     assert_eq!((second::cut(before), second::raised(before)), (at(-8), at(-7)));
     for end in [Timestamp::MIN, Timestamp::MAX] {
         assert_eq!(second::raised(end).subsec_nanosecond(), 0);
+        let told = [second::cut(end), second::raised(end)].map(|time| time.to_string());
+        assert!(told.iter().all(|time| time.len() == 20), "of a year with four digits: {told:?}");
     }
 
     let mut assessment = full("x");

@@ -4,7 +4,10 @@
 //! our own last write can never be acted on, and memory does not grow with what statuses
 //! hold.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -326,7 +329,8 @@ async fn reconcile<G: Graph, C: Clock>(
     if let Some(next) = one.poll(&mut place).await {
         return Ok(next);
     }
-    if let Some(seen) = ctx.accounts.leave(key) {
+    if let Some((seen, pin)) = ctx.accounts.leave(key) {
+        state.volatile.lock().unwrap_or_else(PoisonError::into_inner).know_pin(pin);
         let mut soft = state.soft();
         soft.last_success = soft.last_success.max(Some(seen));
     }
@@ -722,7 +726,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         // To this process, all that there is at its start is new.
         let created = created.max(self.ctx.signals.started);
-        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested);
+        let pin = self.state.volatile.lock().unwrap_or_else(PoisonError::into_inner).known_pin();
+        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested, pin);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;
@@ -1077,12 +1082,12 @@ mod tests {
             let next = one.rest(&desired, now, &rested, now);
             let after = (!is_at_rest).then_some(SHORTLY);
             assert_eq!((next.after, ctx.accounts.has(&key)), (after, is_at_rest), "{shown}");
-            assert_eq!(ctx.states.has(&key), has_pin, "{shown}");
-            assert_eq!(
-                known(&ctx.states.of(&key, &uid, now)),
-                has_pin,
-                "a label on its Secret is no other PIN"
-            );
+            assert_eq!(ctx.states.has(&key), !is_at_rest, "{shown}");
+            let again = ctx.states.of(&key, &uid, now);
+            if let Some((_, pin)) = ctx.accounts.leave(&key) {
+                again.volatile.lock().unwrap().know_pin(pin);
+            }
+            assert_eq!(known(&again), has_pin, "a label on its Secret is no other PIN");
         }
     }
 

@@ -259,7 +259,7 @@ mod tests {
                 version: "7".into(),
             };
             if name != "working" {
-                ctx.accounts.rest(&portfolio, &key, now, &rested);
+                ctx.accounts.rest(&portfolio, &key, now, &rested, None);
             }
         }
         let (queue, woken) = (ctx.signals.channels.clone(), Arc::new(Mutex::new(Vec::new())));

@@ -344,7 +344,7 @@ mod tests {
                 date: None,
                 version: "7".into(),
             };
-            let account = ctx.accounts.rest(&portfolio, &key, now, &rested);
+            let account = ctx.accounts.rest(&portfolio, &key, now, &rested, None);
             channels.know(&key, || account.lane());
             of = Some(account);
         }

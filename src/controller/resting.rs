@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, hash_map},
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -94,6 +94,8 @@ struct Parked {
     begun: Timestamp,
     /// The version of the object as its last pass left it.
     version: Option<u64>,
+    /// What is known of the PIN that counts. Without it a label on its Secret would have it sent once more.
+    pin: Option<NonZeroU64>,
 }
 
 /// A profile that has to be read by itself.
@@ -129,6 +131,7 @@ impl Accounts {
         key: &Key,
         created: Timestamp,
         rested: &Rested,
+        pin: Option<u64>,
     ) -> Arc<AccountOf> {
         let of = AccountOf { portfolio: portfolio.clone(), account: rested.account.clone() };
         let mut inner = self.lock();
@@ -163,14 +166,16 @@ impl Accounts {
             }),
             begun: rested.begun,
             version: rested.version.parse().ok(),
+            pin: pin.and_then(NonZeroU64::new),
         };
         account.channels.insert(key.clone(), parked);
         inner.channels.insert(key.clone(), of.clone());
         of
     }
 
-    /// A number is worked on, or gone. Gives back when its account was last seen, if it was at rest.
-    pub fn leave(&self, key: &Key) -> Option<Timestamp> {
+    /// A number is worked on, or gone. Gives back when its account was last seen, if it was at rest, and what is known of
+    /// its PIN.
+    pub fn leave(&self, key: &Key) -> Option<(Timestamp, Option<u64>)> {
         self.lock().leave(key)
     }
 
@@ -325,15 +330,15 @@ impl Accounts {
 }
 
 impl Inner {
-    fn leave(&mut self, key: &Key) -> Option<Timestamp> {
+    fn leave(&mut self, key: &Key) -> Option<(Timestamp, Option<u64>)> {
         let of = self.channels.remove(key)?;
         let hash_map::Entry::Occupied(mut account) = self.accounts.entry(of) else { return None };
-        account.get_mut().channels.remove(key);
+        let pin = account.get_mut().channels.remove(key).and_then(|parked| parked.pin);
         let last = account.get().last;
         if account.get().channels.is_empty() {
             account.remove();
         }
-        Some(last)
+        Some((last, pin.map(NonZeroU64::get)))
     }
 }
 
@@ -398,8 +403,8 @@ mod tests {
     /// Two numbers at rest, seen at 100.
     fn two() -> (Accounts, Arc<AccountOf>) {
         let (accounts, seen) = (Accounts::default(), reading(100, &[number(1), number(2)]));
-        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
-        let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen));
+        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen), None);
+        let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen), None);
         (accounts, of)
     }
 
@@ -427,8 +432,8 @@ mod tests {
         let (accounts, of) = two();
         let every = Duration::from_secs(300);
         let seen = reading(100, &[number(3)]);
-        accounts.rest(&portfolio(), &key("c"), at(90), &rested(&number(3), &seen));
-        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
+        accounts.rest(&portfolio(), &key("c"), at(90), &rested(&number(3), &seen), None);
+        accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen), None);
         let lets_go = |now| accounts.lets_go(&of, every, at(now));
         assert!(!lets_go(200) && !lets_go(390), "more channels may come");
         assert!(lets_go(391));
@@ -444,7 +449,7 @@ mod tests {
         let shown = Shown { entries: &entries, account: &seen.account, subscribed: Some((true, &[])) };
         let needing =
             Rested { needs_subscription: true, shown: rested::digest(&shown), ..rested(&number(1), &seen) };
-        accounts.rest(&portfolio(), &key("a"), at(0), &needing);
+        accounts.rest(&portfolio(), &key("a"), at(0), &needing, None);
         assert_eq!(accounts.needs_subscription(&of), Some(true));
         let both = reading(400, &[number(1), number(2)]);
         let subscribed = |apps| Reading { subscribed: Some(apps), ..reading(400, &[number(1), number(2)]) };
@@ -462,7 +467,13 @@ mod tests {
         let seen = reading(100, &[number(1), number(2)]);
         let rest = |name, n, interval: Option<u64>| {
             let interval = interval.map(Duration::from_secs);
-            accounts.rest(&portfolio(), &key(name), at(0), &Rested { interval, ..rested(&number(n), &seen) });
+            accounts.rest(
+                &portfolio(),
+                &key(name),
+                at(0),
+                &Rested { interval, ..rested(&number(n), &seen) },
+                None,
+            );
         };
         let asked = || accounts.interval(&of).map(|every| every.as_secs());
         rest("a", 1, Some(7200));
@@ -479,7 +490,13 @@ mod tests {
         let seen = reading(100, &[number(1), number(2)]);
         let rest = |portfolio: &PortfolioRef, name, n, interval: Option<u64>| {
             let interval = interval.map(Duration::from_secs);
-            accounts.rest(portfolio, &key(name), at(0), &Rested { interval, ..rested(&number(n), &seen) });
+            accounts.rest(
+                portfolio,
+                &key(name),
+                at(0),
+                &Rested { interval, ..rested(&number(n), &seen) },
+                None,
+            );
         };
         let oldest = || accounts.oldest_look(EVERY);
         rest(&portfolio(), "a", 1, Some(86_400));
@@ -522,12 +539,12 @@ mod tests {
             let subscribed = needs_subscription.then_some((false, &[][..]));
             let shown = rested::digest(&Shown { entries: &entries, account: &seen.account, subscribed });
             let before = Rested { needs_subscription, shown, ..rested(&number(1), &seen) };
-            let of = accounts.rest(&portfolio(), &key("a"), at(0), &before);
+            let of = accounts.rest(&portfolio(), &key("a"), at(0), &before, None);
             assert_eq!(woken(&accounts, &of, &nobody(), 400), [key("a")], "it was not known before");
             // It was the only one, so the account is forgotten with it until its pass is over.
             accounts.leave(&key("a"));
             let told = Rested { is_received: Some(false), ..before };
-            let of = accounts.rest(&portfolio(), &key("a"), at(0), &told);
+            let of = accounts.rest(&portfolio(), &key("a"), at(0), &told, None);
             assert!(woken(&accounts, &of, &nobody(), 700).is_empty(), "its pass knew");
             let again = Reading { subscribed: Some(apps(true, &[])), ..nobody() };
             assert_eq!(woken(&accounts, &of, &again, 700), [key("a")]);
@@ -554,8 +571,8 @@ mod tests {
     fn a_clock_that_is_set_back_or_forward_hides_no_change() {
         for (what, now) in [("back", 10_000 - 3_600), ("forward", 10_000 + 3_600)] {
             let (accounts, seen) = (Accounts::default(), reading(10_000, &[number(1), number(2)]));
-            accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen));
-            let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen));
+            accounts.rest(&portfolio(), &key("a"), at(0), &rested(&number(1), &seen), None);
+            let of = accounts.rest(&portfolio(), &key("b"), at(0), &rested(&number(2), &seen), None);
             let mut changed = number(2);
             changed.quality = Some(Quality::from("RED"));
             let list = reading(now, &[number(1), changed]);
@@ -570,14 +587,14 @@ mod tests {
         let profile = Profile { about: Some("Open".into()), ..Profile::default() };
         let known = rested::digest(&profile);
         let needing = Rested { needs_profile: true, profile: Some(known), ..rested(&number(1), &seen) };
-        let of = accounts.rest(&portfolio(), &key("a"), at(0), &needing);
+        let of = accounts.rest(&portfolio(), &key("a"), at(0), &needing, None);
         assert_eq!(accounts.needs_subscription(&of), Some(false));
         assert_eq!(accounts.profiles(&of), [(key("a"), "101".into())]);
         let is_news = |profile| accounts.shows_profile(&of, &key("a"), profile, at(400));
         assert!(!is_news(None) && !is_news(Some(known)));
         assert!(is_news(Some(known + 1)));
         // One that no pass could read so far is news.
-        accounts.rest(&portfolio(), &key("a"), at(0), &Rested { profile: None, ..needing });
+        accounts.rest(&portfolio(), &key("a"), at(0), &Rested { profile: None, ..needing }, None);
         assert!(is_news(Some(known)));
         assert!(!accounts.shows_profile(&of, &key("b"), Some(known), at(400)), "it is not at rest");
     }
@@ -592,7 +609,7 @@ mod tests {
         for (n, number) in numbers.iter().enumerate() {
             let profile = (n % 2 == 0).then_some(7);
             let needing = Rested { needs_profile: true, profile, ..rested(number, &seen) };
-            of = accounts.rest(&portfolio(), &key(&format!("c{n:03}")), at(0), &needing);
+            of = accounts.rest(&portfolio(), &key(&format!("c{n:03}")), at(0), &needing, None);
         }
         let mut read = std::collections::BTreeSet::new();
         for hour in 1..=4 {
@@ -623,9 +640,9 @@ mod tests {
         assert_eq!((accounts.failed(&of), accounts.failed(&of)), (Some((1, at(100))), Some((2, at(100)))));
         woken(&accounts, &of, &reading(400, &[number(1), number(2)]), 400);
         assert_eq!((accounts.oldest_look(EVERY), accounts.failed(&of)), (Some(at(400)), Some((1, at(400)))));
-        assert_eq!(accounts.leave(&key("a")), Some(at(400)));
+        assert_eq!(accounts.leave(&key("a")), Some((at(400), None)));
         assert_eq!(accounts.leave(&key("a")), None);
-        assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some(at(400))));
+        assert_eq!((accounts.all(&of), accounts.leave(&key("b"))), (vec![key("b")], Some((at(400), None))));
         assert_eq!(
             (accounts.needs_subscription(&of), accounts.oldest_look(EVERY), accounts.failed(&of)),
             (None, None, None)

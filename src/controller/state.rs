@@ -102,10 +102,7 @@ impl States {
             // Every list from now on is of after that write.
             soft.after_write = soft.after_write.filter(|at| *at >= begun);
         }
-        let Some(brief) = state.at_rest(now) else { return };
-        if brief.pin.is_some() {
-            *slot = Slot::Brief(brief);
-        } else {
+        if state.at_rest(now).is_some() {
             states.remove(key);
         }
     }
@@ -457,34 +454,26 @@ mod tests {
     }
 
     #[test]
-    fn of_a_channel_at_rest_only_the_pin_that_is_known_is_kept() {
+    fn of_a_channel_at_rest_nothing_is_kept_that_its_next_pass_would_not_miss() {
         let (begun, now) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(600));
         let uid: Arc<str> = "1".into();
         let (before, after) = (begun - Duration::from_secs(1), begun + Duration::from_secs(1));
-        for (what, after_write, failures, has_pin, whole, brief) in [
-            ("nothing of note", None, 0, false, false, false),
-            ("a write that the list shows", Some(before), 0, false, false, false),
-            ("a write that it may not show", Some(after), 0, true, true, false),
-            ("a failure", None, 1, true, true, false),
-            ("a PIN that is known", Some(before), 0, true, false, true),
+        for (what, after_write, failures, is_kept) in [
+            ("nothing of note", None, 0, false),
+            ("a write that the list shows", Some(before), 0, false),
+            ("a write that it may not show", Some(after), 0, true),
+            ("a failure", None, 1, true),
         ] {
             let states = States::default();
             let state = states.of(&key(), &uid, begun);
             let mut soft = state.soft();
             (soft.after_write, soft.failures) = (after_write, failures);
             drop(soft);
-            let digits = SecretString::from("271828".to_owned());
-            if has_pin {
-                state.volatile.lock().expect("sound").note_pin(&digits);
-            }
             states.retire(&key(), "2", begun, now);
             assert!(states.get(&key(), &uid).is_some(), "{what}: it is another object");
             states.retire(&key(), &uid, begun, now);
-            let kept = |slot: &Slot| (matches!(slot, Slot::Whole(_)), matches!(slot, Slot::Brief(_)));
-            let kept_as = states.lock().get(&key()).map_or((false, false), kept);
-            assert_eq!(kept_as, (whole, brief), "{what}");
-            let again = states.of(&key(), &uid, now);
-            assert_eq!(again.volatile.lock().expect("sound").is_pin(&digits), has_pin, "{what}");
+            assert_eq!(states.get(&key(), &uid).is_some(), is_kept, "{what}");
+            assert_eq!(states.has(&key()), is_kept, "{what}");
         }
     }
 

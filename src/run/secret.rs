@@ -123,6 +123,11 @@ impl Volatile {
         Self { pin, ..Self::default() }
     }
 
+    /// What was known of it before, where nothing is known now.
+    pub fn know_pin(&mut self, pin: Option<u64>) {
+        self.pin = self.pin.or(pin);
+    }
+
     /// Remembers the PIN that counts.
     pub fn note_pin(&mut self, pin: &SecretString) {
         let sum = sum(pin);

@@ -99,7 +99,7 @@ async fn a_crowd_of_channels_that_came_and_went_leaves_nothing_whether_anybody_w
                     version: "1".into(),
                 };
                 let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
-                term.accounts.rest(&of, &key, now, &rested);
+                term.accounts.rest(&of, &key, now, &rested, None);
             }
             assert!(room() > CROWD, "{}", room());
             for n in 0..CROWD {

@@ -263,7 +263,7 @@ impl Default for Limits {
             fresh_portfolio: s(HOUR),
             fresh_for_add: s(MINUTE),
             credential_poll: s(MINUTE),
-            credential_poll_ready: s(3 * MINUTE),
+            credential_poll_ready: s(5 * MINUTE),
             secret_poll_live: s(5),
             secret_poll: s(MINUTE),
             pin_poll: s(DAY),

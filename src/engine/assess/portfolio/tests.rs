@@ -152,7 +152,7 @@ fn a_working_token_makes_a_portfolio_ready() {
     assert_eq!(assessment.view.credential_version.as_deref(), Some("v1"));
     assert_eq!(assessment.view.hold, None);
     assert!(assessment.accept_offered);
-    assert_eq!(assessment.next, later(3));
+    assert_eq!(assessment.next, later(5));
 }
 
 #[test]

@@ -52,6 +52,7 @@ mod sandbox;
 mod shards;
 mod start;
 mod stored;
+mod switches;
 mod tenants;
 mod terminal;
 mod terms;

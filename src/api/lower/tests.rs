@@ -204,7 +204,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         (proptest::option::of(("[0-9a-f]{64}", times())), any::<bool>()),
         proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
         (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
-        proptest::collection::vec("https://[a-z]{1,9}/", 0..4),
+        (proptest::collection::vec("https://[a-z]{1,9}/", 0..4), any::<bool>()),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -216,7 +216,15 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, (picture, picture_found), pin, (storage, moved, is_moving), routed),
+            (
+                approved,
+                in_sync,
+                repairs,
+                (picture, picture_found),
+                pin,
+                (storage, moved, is_moving),
+                (routed, has_seen_onboarding),
+            ),
         )| Marks {
             origin,
             automatic_code_used,
@@ -227,6 +235,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             moved,
             is_moving,
             registration,
+            has_seen_onboarding,
             missing_since,
             connected_since,
             tried_in_review,
@@ -443,6 +452,7 @@ fn full(text: &str) -> Assessment {
             official_status: Some("REJECTED".into()),
             official_message: Some(text.into()),
             username_status: Some("reserved".into()),
+            other_apps: Some(text.into()),
             last_refusal: Some(Refusal {
                 code: 133_005,
                 subcode: Some(1),

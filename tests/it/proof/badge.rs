@@ -95,7 +95,7 @@ fn claimed_once(world: &World, _: bool) -> Result<(), String> {
 
 /// A request that may have arrived counts as sent. Where it did, what Meta shows settles it.
 fn requested_once(world: &World, arrives: bool) -> Result<(), String> {
-    let (status, wanted) = (world.status(), if arrives { 1 } else { 0 });
+    let (status, wanted) = (world.status(), usize::from(arrives));
     let reason = status.condition(ConditionType::OfficialAccount).map(|is| is.reason);
     let outcomes: Vec<_> = status.memory.ledger.officials.iter().map(|entry| entry.outcome).collect();
     let counted: Vec<_> = outcomes.iter().filter(|outcome| **outcome != EntryOutcome::NotSent).collect();

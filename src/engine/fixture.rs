@@ -123,7 +123,7 @@ pub fn desired_portfolio() -> DesiredPortfolio {
         app: None,
         expect_name: None,
         expect_country: None,
-        access: Vec::new(),
+        access: Arc::default(),
         app_webhook: None,
     }
 }
@@ -173,7 +173,7 @@ pub fn view() -> PortfolioView {
         facts: Fact::Known(business()),
         reach: Reach::Accounts(vec![reachable(ACCOUNT)]),
         expect_country: None,
-        access: Vec::new(),
+        access: Arc::default(),
         throttled_until: None,
     }
 }

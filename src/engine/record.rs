@@ -493,7 +493,7 @@ mod tests {
             *memory
         };
         let seen = with(decided(Register), |m| {
-            entry_mut(m, Register, 0, |one| one.outcome = EntryOutcome::Accepted)
+            entry_mut(m, Register, 0, |one| one.outcome = EntryOutcome::Accepted);
         });
         let rows = [
             ("refused, open", open(), Register, mismatch(), Ok(EntryOutcome::Refused)),

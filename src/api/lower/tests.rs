@@ -235,6 +235,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             moved,
             is_moving,
             registration,
+            has_seen_onboarding,
             missing_since,
             connected_since,
             tried_in_review,
@@ -244,7 +245,6 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             in_sync,
             picture,
             picture_found,
-            has_seen_onboarding,
             repairs,
             routed,
         },
@@ -767,7 +767,7 @@ fn a_portfolio_is_lowered() {
     .expect("a portfolio");
     let desired = portfolio(&object).expect("valid");
     assert_eq!(desired.business.as_str(), "500000000000001");
-    assert_eq!(desired.access[0].accounts.as_deref(), Some(&[AccountId::new("300000000000001")][..]));
+    assert_eq!(desired.access[0].accounts, Some(["300000000000001"].into()));
     assert_eq!(desired.app_secret, None);
 }
 
@@ -971,6 +971,8 @@ fn every_time_of_a_status_is_a_whole_second_and_none_that_counts_is_sooner() {
     assert_eq!((second::cut(before), second::raised(before)), (at(-8), at(-7)));
     for end in [Timestamp::MIN, Timestamp::MAX] {
         assert_eq!(second::raised(end).subsec_nanosecond(), 0);
+        let told = [second::cut(end), second::raised(end)].map(|time| time.to_string());
+        assert!(told.iter().all(|time| time.len() == 20), "of a year with four digits: {told:?}");
     }
 
     let mut assessment = full("x");

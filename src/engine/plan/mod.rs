@@ -241,14 +241,14 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             "WhatsAppChannel {name} manages {number}; this one writes nothing until that one is gone; delete one of the two"
         ),
         None => format!(
-            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing until that one is gone; {FOREIGN_CLAIM}"
+            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing meanwhile; {FOREIGN_CLAIM}"
         ),
     };
     Block::new(Reason::NumberClaimed, said)
 }
 
 /// What a person can do about an object that they may not see.
-const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if it is, ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
+const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if Meta shows the number as verified or registered in this one's account, and the other one has not found it, it comes here by itself within an hour; else ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
 

@@ -411,6 +411,21 @@ impl Number {
         self.platform.value() == Some(&PlatformType::CloudApi)
     }
 
+    /// Whether whoever has this entry proved that the number is theirs: both takes the code that Meta sends to it.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{id::{CodeStatus, Field, NumberStatus, PlatformType}, observed::Number};
+    /// let number = Number::bare("100000000000001".into(), "+55 11 91234-5678");
+    /// assert!(!number.is_owned());
+    /// assert!(Number { code: Field::Is(CodeStatus::Verified), ..number.clone() }.is_owned());
+    /// let live = Number { platform: Field::Is(PlatformType::CloudApi), ..number };
+    /// assert!(live.is_owned());
+    /// assert!(!Number { status: Field::Is(NumberStatus::Migrated), ..live }.is_owned());
+    /// ```
+    pub fn is_owned(&self) -> bool {
+        !self.has_left() && (self.is_registered() || self.code.value() == Some(&CodeStatus::Verified))
+    }
+
     /// Whether the entry itself says that the number is no longer in this account.
     pub fn has_left(&self) -> bool {
         matches!(self.status.value(), Some(NumberStatus::Migrated | NumberStatus::Deleted))

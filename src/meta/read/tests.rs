@@ -170,9 +170,8 @@ async fn what_cannot_be_read_of_a_crowd_of_accounts_is_one_line_of_the_log_for_e
     }
     let log = Heard::from_now_on();
     let large = |seen: &Seen| numbers(seen, 15, &"x".repeat(8 * 1_024));
-    type Answers = fn(&Seen) -> Reply;
     for (answer, is_beside, line) in [
-        (values as Answers, false, "an answer cannot be read"),
+        (values as fn(&Seen) -> Reply, false, "an answer cannot be read"),
         (entries, false, "a list cannot be read"),
         (large, true, "large lists are being read"),
     ] {

@@ -178,17 +178,6 @@ const STATES: &[State] = &[
         faults: none,
     },
     State {
-        name: "app-blocked",
-        code: 3,
-        link: Some("App"),
-        change: |_| {},
-        faults: || {
-            let error = json!({"message": "API access blocked.", "type": "OAuthException", "code": 200});
-            let kind = FaultKind::Error { envelope: json!({"error": error}) };
-            vec![Fault { on: Match::any(), kind }]
-        },
-    },
-    State {
         name: "wrong-business",
         code: 3,
         link: Some("Portfolio"),

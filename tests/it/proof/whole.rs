@@ -831,44 +831,6 @@ fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_fo
     far.shutdown_background();
 }
 
-/// A number alone in its account asks to be looked at every six hours, and somebody rewrites its profile after each repair.
-async fn gives_in_however_rarely_it_looks(world: &mut World) -> Result<(), String> {
-    comes_up(world, &[]).await?;
-    asks_for(world, "orders-br", "6h");
-    let about = |object: &mut Value| object["spec"]["profile"] = json!({"about": "We answer"});
-    world.server.change("whatsappchannels", NAMESPACE, "orders-br", about);
-    world.run_for(HOUR).await?;
-    let digits = world.channels[2].digits;
-    let profile = Some(sandbox::Profile { about: Some("Closed".into()), ..sandbox::Profile::default() });
-    world.sandbox.set_rival(digits, Some(sandbox::Rival { profile, after_secs: 1200, ..Default::default() }));
-    let writes = |world: &World| world.count(|what| matches!(what, What::ProfileWritten { .. }));
-    let before = writes(world);
-    let told = |world: &World| reason(&world.status("orders-br"), "ProfileSynced");
-    for _ in 0..30 {
-        world.run_for(HOUR).await?;
-    }
-    let stands = (writes(world) - before, told(world));
-    world.run_for(HOUR * 24).await?;
-    let later = (writes(world) - before, told(world));
-    if stands.1.as_deref() != Some("ContendedBy") || stands.0 != 3 || later != stands {
-        return Err(format!("it does not give in: {stands:?}, a day later {later:?}"));
-    }
-    Ok(())
-}
-
-#[test]
-fn whoever_rewrites_a_field_has_the_last_word_also_where_it_is_looked_at_every_six_hours() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(3, 0, far.handle().clone()).await;
-        if let Err(what) = gives_in_however_rarely_it_looks(&mut world).await {
-            panic!("{what}\n{}", world.story());
-        }
-    });
-    far.shutdown_background();
-}
-
 /// What a portfolio tells of the apps of its accounts.
 fn told_apps(world: &World) -> Vec<Value> {
     let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();

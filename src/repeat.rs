@@ -60,6 +60,56 @@ fn cause(text: &str) -> String {
     cause
 }
 
+/// What a test hears of the log.
+#[cfg(test)]
+pub mod heard {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing::{Dispatch, subscriber::DefaultGuard};
+
+    /// The log of this thread, as long as it is there.
+    pub struct Heard {
+        text: Kept,
+        /// With a single subscriber, whichever test logs a line first decides whether it is on for all.
+        _second: Dispatch,
+        _guard: DefaultGuard,
+    }
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("sound").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Heard {
+        pub fn from_now_on() -> Self {
+            let text = Kept::default();
+            let writer = text.clone();
+            let second = Dispatch::new(tracing_subscriber::fmt().with_writer(io::sink).finish());
+            let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+            Self { text, _second: second, _guard: tracing::subscriber::set_default(log) }
+        }
+
+        /// The lines with all of these.
+        pub fn lines(&self, texts: &[&str]) -> Vec<String> {
+            let text = String::from_utf8(self.text.0.lock().expect("sound").clone()).expect("text");
+            let has_all = |line: &&str| texts.iter().all(|text| line.contains(text));
+            text.lines().filter(has_all).map(str::to_owned).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -136,7 +136,8 @@ fn text(standing: &ConfigMap) -> Option<&str> {
 ///
 /// # Errors
 ///
-/// When the list could not be read, or one could not be removed.
+/// When the list could not be read. When one could not be removed, with the first cause: those behind it are removed all the
+/// same.
 pub async fn sweep(
     client: &Client,
     namespace: Option<&str>,
@@ -145,7 +146,7 @@ pub async fn sweep(
 ) -> Result<usize, Failed> {
     let objects = Objects::<ConfigMap>::new(client, namespace);
     let mut params = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}"));
-    let (mut removed, mut size) = (0, PageSize::default());
+    let (mut removed, mut kept_back, mut size) = (0, None, PageSize::default());
     loop {
         let mut page = bounded(objects.page(&params, Wanted::Data(KEY), &mut size)).await?;
         let next = page.next.take();
@@ -153,12 +154,17 @@ pub async fn sweep(
             let Ok(Stored(Ok(standing))) = standing else { continue };
             let kept = text(&standing).and_then(|text| lower::attempts(text).ok());
             if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
-                removed += usize::from(remove(client, &standing).await?);
+                match remove(client, &standing).await {
+                    Ok(is_removed) => removed += usize::from(is_removed),
+                    Err(error) => {
+                        kept_back.get_or_insert(error);
+                    }
+                }
             }
         }
         match next {
             Some(next) => params = params.continue_token(&next),
-            None => return Ok(removed),
+            None => return kept_back.map_or(Ok(removed), Err),
         }
     }
 }
@@ -187,10 +193,51 @@ mod tests {
 
     use axum::{
         body::Body,
-        http::{Request, Response},
+        http::{Method, Request, Response},
     };
 
     use super::*;
+
+    /// A rule of a company, or a finalizer's webhook, keeps one where it is, and it is the same one each day.
+    #[tokio::test]
+    async fn one_that_may_not_be_removed_keeps_none_behind_it() {
+        let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let heard = asked.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let path = request.uri().path().to_owned();
+            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+            let is_list = request.method() == Method::GET;
+            let (code, body) = if is_list {
+                let old = json!({"codes": [{"id": "1", "at": "2020-01-01T00:00:00Z", "outcome": "Accepted", "cause": "SendCode"}]});
+                let item = |n: u32| {
+                    json!({
+                        "metadata": {"name": format!("{PREFIX}{n}"), "namespace": "acme", "uid": "u", "resourceVersion": "7"},
+                        "data": {KEY: old.to_string()},
+                    })
+                };
+                let items: Vec<_> = (1..=3).map(item).collect();
+                (
+                    200,
+                    json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": "9"}, "items": items}),
+                )
+            } else {
+                let is_kept = name.ends_with('1');
+                heard.lock().expect("sound").push(name);
+                let status = |status: &str, message: &str, code: u16| json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": status, "message": message, "code": code});
+                match is_kept {
+                    true => (403, status("Failure", "the rule keeps it", 403)),
+                    false => (200, status("Success", "", 200)),
+                }
+            };
+            let answer = Response::builder().status(code).body(Body::from(body.to_string()));
+            async move { Ok::<_, Infallible>(answer.expect("an answer")) }
+        });
+        let client = Client::new(service, "default");
+        let swept = sweep(&client, None, &Limits::default(), Timestamp::now()).await;
+        let asked = asked.lock().expect("sound").clone();
+        assert_eq!(asked, [1, 2, 3].map(|n| format!("{PREFIX}{n}")));
+        assert!(swept.is_err_and(|error| error.to_string().contains("the rule keeps it")));
+    }
 
     #[tokio::test]
     async fn a_config_map_that_is_too_large_is_named_with_its_key_and_what_to_do() {

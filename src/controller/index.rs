@@ -239,30 +239,8 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                     let namespace = one.namespace.as_deref().unwrap_or_default();
                     metrics.watch(part, namespace, one.age, one.refused.is_some());
                 }
-                let is_filled = watches.is_filled();
-                let about = |one: &Standing| {
-                    one.namespace.as_ref().map_or_else(String::new, |name| format!(" in {name}"))
-                };
-                let notes = standing.iter().filter_map(|one| {
-                    let Refusal { why, remedy } = one.refused.as_ref()?;
-                    Some(format!(
-                        "{part}{} cannot be read and count as none ({why}); {remedy}; it is tried again by itself",
-                        about(one)
-                    ))
-                });
-                let notes: Vec<String> = notes.collect();
-                let failures = standing.iter().filter_map(|one| {
-                    let why = one.failure.as_ref()?;
-                    let is_missed = !is_filled || one.age > DEAF;
-                    is_missed.then(|| {
-                        format!("the watch of {part}{} fails and is tried again by itself: {why}", about(one))
-                    })
-                });
-                let mut missing: Vec<String> = failures.collect();
-                if !is_filled {
-                    missing.insert(0, format!("the cache of {part} is not filled yet"));
-                    missing.extend(notes.iter().cloned());
-                }
+                let notes: Vec<String> = standing.iter().filter_map(|one| note(part, one)).collect();
+                let missing = missing(part, watches.is_filled(), &standing, &notes);
                 if missing.is_empty() {
                     health.holds(part);
                 } else {
@@ -282,6 +260,43 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
     fn follower(&self) -> MutexGuard<'_, Option<Arc<dyn Follower>>> {
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the watch of a namespace is of, in words.
+fn about(part: &str, one: &Standing) -> String {
+    one.namespace.as_ref().map_or_else(|| part.to_owned(), |name| format!("{part} in {name}"))
+}
+
+/// That a namespace may not be read.
+fn note(part: &str, one: &Standing) -> Option<String> {
+    let Refusal { why, remedy } = one.refused.as_ref()?;
+    let about = about(part, one);
+    Some(format!("{about} cannot be read and count as none ({why}); {remedy}; it is tried again by itself"))
+}
+
+/// Why the index of a kind is not as it has to be. One namespace that may not be read is no reason, but all of them are.
+fn missing(part: &str, is_filled: bool, standing: &[Standing], notes: &[String]) -> Vec<String> {
+    let mut missing = Vec::new();
+    if !is_filled {
+        missing.push(format!("the cache of {part} is not filled yet"));
+    }
+    missing.extend(standing.iter().filter_map(|one| {
+        let (about, is_deaf) = (about(part, one), one.age > DEAF && one.refused.is_none());
+        match &one.failure {
+            Some(why) if is_deaf || !is_filled => {
+                Some(format!("the watch of {about} fails and is tried again by itself: {why}"))
+            }
+            None if is_deaf => Some(format!(
+                "the API server has told nothing of {about} for {} s; look at what stands between it and the operator",
+                one.age.as_secs()
+            )),
+            _ => None,
+        }
+    }));
+    if !is_filled || standing.iter().all(|one| one.refused.is_some()) {
+        missing.extend(notes.iter().cloned());
+    }
+    missing
 }
 
 /// The annotations by which people ask for something.

@@ -9,7 +9,7 @@
 //! for one account is bounded, so that a slow one does not fill the memory either.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry::Occupied},
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     num::NonZeroU64,
@@ -127,6 +127,8 @@ struct Inner<K> {
     away: HashMap<Lane, usize>,
     /// Of which a crowd has its turns, and when the last of it was let in.
     open: HashMap<Lane, Instant>,
+    /// Those in line for another place, by the ticket with which they were begun.
+    returning: HashMap<u64, Return>,
     tickets: u64,
     /// About how many tickets in the lines nobody has any more.
     stale: usize,
@@ -239,6 +241,14 @@ fn digest(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// Work that has what it waited for, and stands in line for a place.
+struct Return {
+    class: Urgency,
+    lane: Lane,
+    /// It has the place once it is told in which class.
+    seat: oneshot::Sender<Urgency>,
+}
+
 const CLASSES: [Urgency; 4] = [Urgency::Person, Urgency::Edit, Urgency::Transitional, Urgency::Drift];
 
 /// How many may wait in one lane before no more of a class are begun there: the list that they wait for serves all,
@@ -282,8 +292,8 @@ enum Ticket<K> {
         key: K,
         ticket: u64,
     },
-    /// Work that has what it waited for.
-    Resume(oneshot::Sender<()>),
+    /// Work that was begun with this ticket and has what it waited for.
+    Resume(u64),
 }
 
 const fn is_resume<K>(ticket: &Ticket<K>) -> bool {
@@ -408,6 +418,7 @@ impl<K: Handle> Inner<K> {
         self.stale = 0;
         self.away.clear();
         self.open.clear();
+        self.returning.clear();
         self.dates.clear();
         self.woken.clear();
         self.roused = 0;
@@ -468,10 +479,19 @@ impl<K: Handle> Inner<K> {
         self.stale += usize::from(entry.woken.take().is_some());
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         // One that is worked on comes again as soon as that is over.
-        if entry.running.is_some() {
+        if let Some(ticket) = entry.running {
             self.undate(key);
+            self.hurry(ticket, class);
         }
         self.stand(key, class, now);
+    }
+
+    /// Whoever asks for what is worked on waits until that is over, so it stands in line in the class of who asks.
+    fn hurry(&mut self, ticket: u64, class: Urgency) {
+        let Some(one) = self.returning.get_mut(&ticket).filter(|one| class < one.class) else { return };
+        one.class = class;
+        self.stale += 1;
+        self.lines[index(class)].push(&one.lane, Ticket::Resume(ticket));
     }
 
     /// The same at a later time.
@@ -481,8 +501,12 @@ impl<K: Handle> Inner<K> {
             entry.running.is_some() && entry.asked.is_some() && entry.date.is_none() && entry.woken.is_none();
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
         entry.class = entry.class.min(class);
+        let running = entry.running;
         if !is_asked_now {
             self.date(key, at);
+        }
+        if let Some(ticket) = running {
+            self.hurry(ticket, class);
         }
     }
 
@@ -580,15 +604,16 @@ impl<K: Handle> Inner<K> {
 
     /// Takes out of the lines what nobody has any more. Where nothing is worked on no turn ever comes to it.
     fn clear_lines(&mut self) {
-        let entries = &self.entries;
-        let is_had = |ticket: &Ticket<K>| match ticket {
-            Ticket::Resume(seat) => !seat.is_closed(),
-            Ticket::Begin { key, ticket } => {
-                let stands = entries.get(key).and_then(|entry| entry.stands.as_ref());
-                stands.is_some_and(|stand| stand.ticket == *ticket)
-            }
-        };
-        self.lines.iter_mut().for_each(|line| line.retain(is_had));
+        let (entries, returning) = (&self.entries, &self.returning);
+        for (class, line) in CLASSES.into_iter().zip(&mut self.lines) {
+            line.retain(|ticket| match ticket {
+                Ticket::Resume(ticket) => returning.get(ticket).is_some_and(|one| one.class == class),
+                Ticket::Begin { key, ticket } => {
+                    let stands = entries.get(key).and_then(|entry| entry.stands.as_ref());
+                    stands.is_some_and(|stand| stand.ticket == *ticket)
+                }
+            });
+        }
         let is_woken =
             |(key, ticket): &(K, u64)| entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket));
         for crowd in &mut self.woken {
@@ -643,8 +668,16 @@ impl<K: Handle> Inner<K> {
                     self.open(&lane, goes_on, now);
                 }
                 match ticket {
-                    Ticket::Resume(seat) => {
-                        if seat.send(()).is_ok() {
+                    Ticket::Resume(ticket) => {
+                        // It may stand in a better line by now, or nowhere.
+                        let one = match self.returning.entry(ticket) {
+                            Occupied(one) if one.get().class == class => one.remove(),
+                            _ => {
+                                self.stale = self.stale.saturating_sub(1);
+                                continue;
+                            }
+                        };
+                        if one.seat.send(class).is_ok() {
                             self.takes_place(class);
                             self.back(&lane);
                         }
@@ -767,6 +800,7 @@ impl<K: Handle> Queue<K> {
             lanes: HashSet::new(),
             away: HashMap::new(),
             open: HashMap::new(),
+            returning: HashMap::new(),
             tickets: 0,
             stale: 0,
         };
@@ -827,6 +861,7 @@ impl<K: Handle> Queue<K> {
         inner.entries.give_back();
         inner.lanes.give_back();
         inner.away.give_back();
+        inner.returning.give_back();
         for Line { portfolios, targets, tickets, resumes: _ } in &mut inner.lines {
             portfolios.give_back();
             targets.give_back();
@@ -844,6 +879,7 @@ impl<K: Handle> Queue<K> {
         inner.entries.capacity()
             + inner.lanes.capacity()
             + inner.away.capacity()
+            + inner.returning.capacity()
             + inner.dates.len()
             + inner.woken.iter().map(VecDeque::capacity).sum::<usize>()
             + of_lines
@@ -944,9 +980,17 @@ impl<K: Handle> Queue<K> {
 
     fn turn(&self, begun: &Begun<K>) -> Turn<K> {
         let run = self.0.lock().run;
-        let place =
-            Seat { queue: self.clone(), run, lane: begun.lane.clone(), class: begun.class, at: At::Place };
-        Turn { key: begun.key.clone(), is_asked: begun.is_asked, place }
+        let Begun { key, lane, class, ticket, is_asked, delay: _ } = begun;
+        let place = Seat {
+            queue: self.clone(),
+            run,
+            key: key.clone(),
+            ticket: *ticket,
+            lane: lane.clone(),
+            class: *class,
+            at: At::Place,
+        };
+        Turn { key: key.clone(), is_asked: *is_asked, place }
     }
 }
 
@@ -984,6 +1028,8 @@ impl<K: Handle> Drop for Ending<K> {
 pub struct Seat<K: Handle> {
     queue: Queue<K>,
     run: u64,
+    key: K,
+    ticket: u64,
     lane: Lane,
     class: Urgency,
     at: At,
@@ -993,7 +1039,7 @@ enum At {
     Place,
     Away,
     /// In line for another place.
-    Line(oneshot::Receiver<()>),
+    Line(oneshot::Receiver<Urgency>),
 }
 
 impl<K: Handle> Seat<K> {
@@ -1026,14 +1072,18 @@ impl<K: Handle> Place for Seat<K> {
                 if inner.run != self.run {
                     return;
                 }
-                inner.lines[index(self.class)].push(&self.lane, Ticket::Resume(seat));
+                let asked = inner.entries.get(&self.key).filter(|entry| entry.running == Some(self.ticket));
+                let class =
+                    asked.and_then(|entry| entry.asked).map_or(self.class, |asked| asked.min(self.class));
+                inner.returning.insert(self.ticket, Return { class, lane: self.lane.clone(), seat });
+                inner.lines[index(class)].push(&self.lane, Ticket::Resume(self.ticket));
             }
             self.at = At::Line(given);
             self.queue.0.more.notify_one();
         }
         if let At::Line(given) = &mut self.at {
             // The queue outlives its seats, and drops no ticket of one that still waits.
-            let _ = given.await;
+            self.class = given.await.unwrap_or(self.class);
             self.at = At::Place;
         }
     }
@@ -1051,9 +1101,9 @@ impl<K: Handle> Drop for Seat<K> {
                 At::Away => inner.back(&self.lane),
                 // Under the lock, so that it was given by now or never will be.
                 At::Line(given) => match given.try_recv() {
-                    Ok(()) => inner.leaves_place(self.class),
+                    Ok(class) => inner.leaves_place(class),
                     Err(_) => {
-                        given.close();
+                        inner.stale += usize::from(inner.returning.remove(&self.ticket).is_some());
                         inner.back(&self.lane);
                     }
                 },

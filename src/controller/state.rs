@@ -193,7 +193,8 @@ pub struct State {
 pub struct Soft {
     pub after_write: Option<Timestamp>,
     pub last_success: Option<Timestamp>,
-    /// Suspended, or another manages the number: nothing is looked at, and that is fine.
+    /// Suspended, or another manages the number, or a person has to correct something first: nothing is looked at, and that is
+    /// told elsewhere.
     pub is_idle: bool,
     pub failures: u32,
     /// Passes in a row that took a step.

@@ -19,10 +19,13 @@ use kube::{
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use crate::cluster::{
-    DEADLINE, causes,
-    read::{Objects, PageSize, Readable, Stored, Wanted},
-    refusal,
+use crate::{
+    cluster::{
+        DEADLINE, causes,
+        read::{Objects, PageSize, Readable, Stored, Wanted},
+        refusal,
+    },
+    repeat::Repeats,
 };
 
 use super::{pace, room::Room};
@@ -50,6 +53,8 @@ const LASTING: Duration = Duration::from_secs(60);
 const FAILURES: u32 = 4;
 /// So many watches in a row that ended early are told.
 const CUT_SHORT: u32 = 8;
+/// Why a list gives nothing whose next page answers that its version is too old.
+const FORGOTTEN: &str = "the API server forgot the list between two of its pages";
 /// A member that lags behind may serve an old list. One that is still older after this many tries is the truth: the
 /// server's storage was restored.
 const OLD_LISTS: u32 = 6;
@@ -132,6 +137,7 @@ pub struct Refusal {
 pub struct Watches {
     selector: Selector,
     scopes: Arc<Mutex<Vec<Scope>>>,
+    repeats: Arc<Repeats>,
 }
 
 #[derive(Debug)]
@@ -160,7 +166,7 @@ impl Watches {
             back: None,
         };
         let scopes = Arc::new(Mutex::new(names.into_iter().map(scope).collect()));
-        Self { selector: watched.selector.clone(), scopes }
+        Self { selector: watched.selector.clone(), scopes, repeats: Arc::default() }
     }
 
     /// How each namespace is read.
@@ -196,8 +202,11 @@ impl Watches {
     /// nobody sees what changes. Gives back whether something had failed.
     fn sign(&self, at: usize, is_whole: bool) -> bool {
         self.lock().get_mut(at).is_some_and(|scope| {
-            if scope.refused.take().is_some() {
-                info!(namespace = scope.namespace.as_deref(), "the namespace can be read");
+            let namespace = scope.namespace.as_deref();
+            if scope.refused.take().is_some()
+                && let Some(repeated) = self.tell("read", namespace, "")
+            {
+                info!(namespace, repeated, "the namespace can be read");
             }
             let is_told = scope.back.is_some_and(|at| at.elapsed() < SETTLED);
             let is_back = scope.failure.is_some() && !is_told;
@@ -217,27 +226,36 @@ impl Watches {
         self.lock().get(at).and_then(|scope| scope.namespace.clone())
     }
 
-    /// A try failed. What is new of it is logged, and no repetition.
+    /// A try failed. What is new of it is logged, and no repetition: where tries fail and succeed in turns, it is new each time.
     fn failed(&self, at: usize, kind: &str, trouble: &Trouble) {
         let mut scopes = self.lock();
         let Some(scope) = scopes.get_mut(at) else { return };
         let namespace = scope.namespace.as_deref();
         match trouble {
             Trouble::Refused(refusal) => {
-                if scope.refused.as_ref() != Some(refusal) {
-                    let Refusal { why, remedy } = refusal;
-                    warn!(namespace, kind, %why, remedy, "cannot be read and counts as empty, tried again");
+                let Refusal { why, remedy } = refusal;
+                if scope.refused.as_ref() != Some(refusal)
+                    && let Some(repeated) = self.tell("refused", namespace, why)
+                {
+                    warn!(namespace, kind, %why, remedy, repeated, "cannot be read and counts as empty, tried again");
                 }
                 scope.refused = Some(refusal.clone());
             }
             Trouble::Expired => {}
             Trouble::Failed(why) => {
-                if scope.failure.as_ref() != Some(why) {
-                    warn!(namespace, kind, %why, "watch failed, tried again");
+                if scope.failure.as_ref() != Some(why)
+                    && let Some(repeated) = self.tell("failed", namespace, why)
+                {
+                    warn!(namespace, kind, %why, repeated, "watch failed, tried again");
                 }
                 scope.failure = Some(why.clone());
             }
         }
+    }
+
+    /// Whether this is to be told of a namespace now, and how often it came since it was last told.
+    fn tell(&self, what: &str, namespace: Option<&str>, why: &str) -> Option<u64> {
+        self.repeats.tell(&format!("{what} {} {why}", namespace.unwrap_or_default()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Scope>> {
@@ -412,10 +430,15 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         let mut params = ListParams::default().labels_from(&self.watches.selector);
         loop {
             let page = timeout(DEADLINE, self.objects.page(&params, Wanted::Shown, &mut self.size)).await;
-            let mut page = page.map_err(|_| {
+            let page = page.map_err(|_| {
                 self.size.shrink();
                 silent("no answer to a list", DEADLINE)
-            })??;
+            })?;
+            let mut page = page.map_err(|error| match Trouble::from(error) {
+                // Of a list that is whole nothing can be forgotten: whoever is told so sees nothing at all.
+                Trouble::Expired => Trouble::Failed(FORGOTTEN.to_owned()),
+                trouble => trouble,
+            })?;
             let (version, next) = (std::mem::take(&mut page.version), page.next.take());
             if params.continue_token.is_none() {
                 self.refuse_old(&version)?;

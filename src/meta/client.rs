@@ -44,6 +44,7 @@ use crate::{
         settings::{BadSettings, Settings},
         transport::{Transport, appsecret_proof, read_body},
     },
+    repeat::Repeats,
 };
 
 /// The door to Meta: makes a [`GraphClient`] per credential, and holds what they share.
@@ -65,6 +66,8 @@ pub(super) struct Inner {
     pub(super) lists: Lists,
     /// Lists that are being read.
     pub(super) together: Arc<Together>,
+    /// What was told of answers that cannot be used.
+    pub(super) repeats: Repeats,
     pub(super) apps: Apps,
     pub(super) refused: Refused,
     /// One subscription at a time per account.
@@ -105,6 +108,7 @@ impl Meta {
             officials: Shared::new(Arc::clone(&clock)),
             lists: Lists::default(),
             together: Arc::default(),
+            repeats: Repeats::default(),
             clock,
             apps: Apps::default(),
             subscribing: Mutex::default(),
@@ -293,7 +297,11 @@ impl GraphClient {
         let repeatable = |trouble: Trouble| if is_fault { trouble.repeatable() } else { trouble };
         let body = body?;
         let answer = json::parse(&body).map_err(|why| {
-            tracing::warn!(edge = call.edge.as_str(), business = %self.credential.business, why, "an answer cannot be read");
+            let edge = call.edge.as_str();
+            if let Some(repeated) = self.inner.repeats.tell(&format!("answer of {edge}: {why}")) {
+                let business = &self.credential.business;
+                tracing::warn!(edge, %business, why, repeated, "an answer cannot be read");
+            }
             Trouble::from(Failure::TooLarge(why))
         })?;
         drop(body);

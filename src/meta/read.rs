@@ -296,13 +296,18 @@ impl GraphClient {
         let (mut entries, mut skipped, mut seen) = (Vec::new(), Names::new(), HashSet::new());
         let (mut room, mut share, mut kept) = (ROOM, self.inner.together.share(), 0);
         let (edge, account) = (call.edge.as_str(), call.account.map(AccountId::as_str));
+        let (business, repeats) = (&self.credential.business, &self.inner.repeats);
         let too_large = |why: String| {
-            tracing::warn!(edge, business = %self.credential.business, account, why, "a list cannot be read");
+            if let Some(repeated) = repeats.tell(&format!("list of {edge}: {why}")) {
+                tracing::warn!(edge, %business, account, why, repeated, "a list cannot be read");
+            }
             Failure::TooLarge(why)
         };
         // Nobody is to blame, least of all Meta.
         let too_many = || {
-            tracing::warn!(edge, business = %self.credential.business, account, "large lists are being read; this one is read later");
+            if let Some(repeated) = repeats.tell(&format!("no room for a list of {edge}")) {
+                tracing::warn!(edge, %business, account, repeated, "large lists are being read; this one is read later");
+            }
             Failure::NoRoom(later(self.now(), ROOM_AGAIN))
         };
         loop {

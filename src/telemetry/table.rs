@@ -82,7 +82,7 @@ metrics! {
     QUEUE_DEPTH: "queue_depth", Gauge, ["kind", "class"], "12",
         "Objects that stand in line, by the class of the work";
     OLDEST_LOOK: "oldest_look_seconds", Gauge, [], "1",
-        "Age of the oldest successful look among the channels of this process; without what an interval adds to the time between looks";
+        "Age of the oldest successful look among the channels of this process; without what an interval adds to the time between looks, and without channels that a person has to correct first";
     WATCH_AGE: "watch_age_seconds", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",
         "Time since the API server last gave a sign of life on a watch: a whole list, an event or a bookmark";
     WATCH_REFUSED: "watch_refused", Gauge, ["kind", "namespace"], "2 for each namespace that is watched by itself",

@@ -49,6 +49,14 @@ impl Scene {
         Self { rig, way, other, operator: None, health: free_address() }
     }
 
+    /// Of one namespace, which is all that the operator watches.
+    async fn of_one(prefix: &str) -> Self {
+        let rig = Rig::with_portfolio(prefix).await;
+        let other = rig.namespace.clone();
+        let way = Way::of(&rig, &other).await;
+        Self { rig, way, other, operator: None, health: free_address() }
+    }
+
     async fn start(&mut self) {
         let kubeconfig = self.way.kubeconfig(&self.rig).await;
         let health = self.health.to_string();
@@ -200,8 +208,14 @@ async fn lists_of_one_namespace_that_cannot_be_had_cost_nobody_a_claim(
 }
 
 /// Before everything was listed once, nobody knows whose a number is.
+#[rstest]
+#[case::with_500(Trouble::PageFails, "500: the test says InternalError")]
+#[case::with_410(Trouble::PageForgotten, "the API server forgot the list between two of its pages")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_fails_at_the_start_is_named_and_is_waited_for() {
+async fn a_page_that_fails_at_the_start_is_named_and_is_waited_for(
+    #[case] trouble: Trouble,
+    #[case] why: &str,
+) {
     let mut scene = Scene::new("unlisted-first", 4).await;
     for (n, name) in ["one", "two", "three"].into_iter().enumerate() {
         scene.there(name, n).await;
@@ -209,10 +223,11 @@ async fn a_page_that_fails_at_the_start_is_named_and_is_waited_for() {
     // Who came first is told by whole seconds.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     scene.here("rival", 2).await;
-    scene.way.set(Trouble::PageFails);
+    scene.way.set(trouble);
     scene.start().await;
-    let named = format!("the watch of channels in {} fails and is tried again by itself: 500", scene.other);
+    let named = format!("the watch of channels in {} fails and is tried again by itself: {why}", scene.other);
     scene.until_it_says("503", |said| said.contains(&named)).await;
+    scene.until_logged(&["watch failed, tried again", "WhatsAppChannel", &scene.other, why]).await;
     assert!(scene.rig.sandbox.calls().is_empty(), "nothing is done by half of what there is");
     scene.way.set(Trouble::Nothing);
     scene.until_it_says("200", |said| !said.contains(&scene.other)).await;
@@ -308,4 +323,36 @@ async fn a_namespace_that_vanishes_leaves_no_claim_and_is_served_when_it_comes_b
     scene.until_ready("heir").await;
     scene.until_it_says("200", |said| !said.contains(&other)).await;
     assert!(scene.rig.sandbox.effects().is_empty(), "they are all registered already");
+}
+
+/// With one namespace among several it goes on, and tells. With none it sees nothing, and what it does is of the past.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_may_read_nothing_any_more_is_not_ready_until_it_may() {
+    let mut scene = Scene::of_one("revoked").await;
+    scene.start().await;
+    scene.until_it_says("200", |_| true).await;
+    let binding = scene.rig.get_of("RoleBinding", "whatsapp-operator").await;
+    let delete = ["delete", "rolebinding", "whatsapp-operator", "-n", &scene.other];
+    assert!(scene.rig.plane.kubectl(delete).await.status.success());
+
+    let named = ["channels", "portfolios"]
+        .map(|kind| format!("{kind} in {} cannot be read and count as none (403", scene.other));
+    let begun = Instant::now();
+    loop {
+        // Watches end sooner or later.
+        scene.way.set(Trouble::Nothing);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let said = scene.readiness().await;
+        if said.starts_with("HTTP/1.1 503") && named.iter().all(|named| said.contains(named)) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{said}\n{}", scene.rig.logs());
+    }
+    let again = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "whatsapp-operator"},
+        "roleRef": binding["roleRef"], "subjects": binding["subjects"],
+    });
+    scene.rig.apply(&again).await;
+    scene.until_it_says("200", |said| !said.contains("count as none")).await;
 }

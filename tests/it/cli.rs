@@ -125,7 +125,7 @@ fn a_wrong_manifest_is_refused_with_line_and_column() {
 const ACTING: &str = r#""Acme \e]0;title\a\e[32mgreen\u202E\u200B\u2066Shop""#;
 
 /// What is left without our own colours. Those of others would not be in the list, or stand beside their words.
-fn without_colours(said: &str) -> String {
+pub fn without_colours(said: &str) -> String {
     let ours = ["0m", "1m", "2m", "31m", "32m", "33m"].map(|end| format!("\u{1b}[{end}"));
     ours.iter().fold(said.replace("\u{1b}[32mgreen", "theirs: \u{1b}"), |said, own| said.replace(own, ""))
 }

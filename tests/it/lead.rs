@@ -288,6 +288,79 @@ async fn a_leader_that_stands_still_in_a_call_does_nothing_twice(#[case] edge: &
     assert_eq!(effects, ["added", "code", "registered", "verified"]);
 }
 
+/// A registration is on the wire when the API server goes away, and Meta refuses it meanwhile.
+async fn refused_while_the_api_server_is_away(rig: &Rig, name: &str, id: &str, number: &str) {
+    let digits = number.trim_start_matches('+');
+    rig.sandbox.add_number(Number::new(id, ACCOUNT, digits, "Acme Support"));
+    rig.channel(name, number, json!({"accountId": ACCOUNT})).await;
+    rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate(name, "send-code", "one").await;
+    rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
+    rig.type_code(name, number).await;
+    let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "Register";
+    rig.until(name, "an intent", Duration::from_secs(60), intent).await;
+    // The leader has to hear that it stands, or nothing is sent.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    rig.plane.kill_api_server().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(registrations(rig, id), 1);
+}
+
+/// Calls for one number that register it.
+fn registrations(rig: &Rig, id: &str) -> usize {
+    let calls = rig.sandbox.calls();
+    calls.iter().filter(|call| call.path == "/{phone}/register" && call.id.as_deref() == Some(id)).count()
+}
+
+/// Waits until the refusal stands in the status, and not what somebody decided from the intent.
+async fn until_it_is_known(rig: &Rig, name: &str) {
+    let known = |s: &Value| s["memory"]["inFlight"].is_null();
+    let status = rig.until(name, "the outcome", Duration::from_secs(45), known).await["status"].clone();
+    let last = &status["memory"]["ledger"]["registrations"][0];
+    assert_eq!(
+        (&last["outcome"], &last["refusal"]["code"]),
+        (&json!("Refused"), &json!(133_005)),
+        "{status:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_answered_to_one_replica_while_the_api_server_was_away_counts_for_the_other() {
+    let mut rig = Rig::apart("lead-away").await;
+    let (mut first, mut second) = pair(&mut rig, &[SHORT]).await;
+    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
+        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
+    for kind in [FaultKind::Latency { ms: 4_000 }, FaultKind::Error { envelope: refusal }] {
+        rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
+    }
+
+    // The one that has the answer gave up to write it, and the other one works when it wakes up.
+    let (id, number) = ("100000000000911", "+5511917000011");
+    refused_while_the_api_server_is_away(&rig, "support", id, number).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    first.process.hang(true);
+    rig.plane.start_api_server().await.expect("it starts again");
+    second.until_it_leads(Duration::from_secs(30)).await;
+    first.process.hang(false);
+    until_it_is_known(&rig, "support").await;
+    assert!(second.leads().await && !first.leads().await, "it was written without the Lease");
+    let status = rig.look("support", "after all").await["status"].clone();
+    let registered = condition(&status, "Registered").expect("it is told");
+    assert_eq!(registered["reason"], "PinMismatch", "{status:#}");
+
+    // One that is asked to end meanwhile goes on for as long as its pod is given.
+    let (other, number) = ("100000000000912", "+5511917000012");
+    refused_while_the_api_server_is_away(&rig, "sales", other, number).await;
+    second.process.terminate();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(second.process.is_running(), "it knows what nobody else does:\n{}", second.process.output());
+    rig.plane.start_api_server().await.expect("it starts again");
+    until_it_is_known(&rig, "sales").await;
+    let ended = second.process.wait(Duration::from_secs(30)).await;
+    assert!(ended.is_some_and(|status| status.success()), "{}", second.process.output());
+    assert_eq!([id, other].map(|id| registrations(&rig, id)), [1, 1]);
+}
+
 /// What was sent of a picture to Meta.
 fn sent_of_a_picture(rig: &Rig) -> Vec<String> {
     let sent = rig.sandbox.calls().into_iter().filter(|call| call.method == "POST");

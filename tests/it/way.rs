@@ -28,6 +28,8 @@ pub enum Trouble {
     Nothing,
     /// Every page of a list but the first is answered with 500.
     PageFails,
+    /// Every page of a list but the first is told to be of a version that is too old.
+    PageForgotten,
     /// No list is answered.
     Hangs,
     /// Lists come from a member that stands where the last snapshot was taken.
@@ -127,12 +129,13 @@ impl Way {
                 (Trouble::PageFails, Asked::Page) => {
                     return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
                 }
+                (Trouble::PageForgotten, Asked::Page) => return failure(StatusCode::GONE, "Expired"),
                 (Trouble::Hangs, _) => std::future::pending().await,
                 (Trouble::Lags, Asked::List) => {
                     let old = self.snapshot.lock().expect("nobody panicked").clone();
                     return json_of(StatusCode::OK, Body::from(old));
                 }
-                (Trouble::PageFails | Trouble::Lags, _) => {}
+                (Trouble::PageFails | Trouble::PageForgotten | Trouble::Lags, _) => {}
             }
             let short = query.split('&').map(|part| if part.starts_with("limit=") { PAGE } else { part });
             url = format!("{path}?{}", short.collect::<Vec<_>>().join("&"));

@@ -128,3 +128,45 @@ fn whatever_a_person_asks_for_by_annotation_is_seen() {
     }
     assert_eq!(seen(json!({"example.com/owner": "us"})), seen(json!({})));
 }
+
+#[test]
+fn what_is_missing_of_the_index_is_named_and_one_namespace_that_may_not_be_read_is_not() {
+    let one = |namespace: &str| Standing {
+        namespace: Some(namespace.to_owned()),
+        age: Duration::from_secs(60),
+        refused: None,
+        failure: None,
+    };
+    let deaf = |of| Standing { age: DEAF + Duration::from_secs(1), ..of };
+    let refused = |of| Standing { refused: Some(Refusal { why: "403".into(), remedy: "allow it" }), ..of };
+    let failed = |of| Standing { failure: Some("500".into()), ..of };
+    let (a, b) = (|| one("a"), || one("b"));
+    let not_filled = "the cache of channels is not filled yet";
+    let fails = "the watch of channels in b fails and is tried again by itself: 500";
+    let silent = "the API server has told nothing of channels in b for 301 s; look at what stands between it and the operator";
+    let none = |namespace: &str| {
+        format!(
+            "channels in {namespace} cannot be read and count as none (403); allow it; it is tried again by itself"
+        )
+    };
+    let (none_a, none_b) = (none("a"), none("b"));
+    for (what, is_filled, standing, wanted) in [
+        ("all is well", true, [a(), b()], vec![]),
+        ("one failed just now", true, [a(), failed(b())], vec![]),
+        ("one fails for long", true, [a(), failed(deaf(b()))], vec![fails]),
+        ("one is silent, and nothing failed", true, [a(), deaf(b())], vec![silent]),
+        ("one may not be read", true, [a(), refused(deaf(b()))], vec![]),
+        ("one failed, and may not be read since", true, [a(), refused(failed(deaf(b())))], vec![]),
+        ("none may be read", true, [refused(a()), refused(b())], vec![&none_a, &none_b]),
+        ("at first", false, [a(), b()], vec![not_filled]),
+        ("one fails at first", false, [a(), failed(b())], vec![not_filled, fails]),
+        ("one may not be read at first", false, [a(), refused(b())], vec![not_filled, &none_b]),
+    ] {
+        let notes: Vec<String> = standing.iter().filter_map(|one| note("channels", one)).collect();
+        assert_eq!(missing("channels", is_filled, &standing, &notes), wanted, "{what}");
+    }
+    let all = Standing { namespace: None, ..refused(a()) };
+    let notes = [note("channels", &all).expect("it may not be read")];
+    assert!(notes[0].starts_with("channels cannot be read"), "{notes:?}");
+    assert_eq!(missing("channels", true, &[all], &notes), notes);
+}

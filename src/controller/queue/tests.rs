@@ -369,6 +369,60 @@ async fn what_is_asked_for_while_it_is_worked_on_is_worked_on_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_somebody_comes_to_ask_for_goes_on_in_the_class_of_who_asks() {
+    type Asks = fn(&Queue<&'static str>);
+    let asks: [(&str, Asks, Urgency); 3] = [
+        ("a person", |queue| queue.ask(&"one", Urgency::Person), Urgency::Person),
+        (
+            "an edit",
+            |queue| queue.shows(&"one", lane("a", "1"), seen("one", 2, None), Urgency::Drift),
+            Urgency::Edit,
+        ),
+        (
+            "an edit, then a person",
+            |queue| {
+                queue.ask(&"one", Urgency::Edit);
+                queue.ask(&"one", Urgency::Person);
+            },
+            Urgency::Person,
+        ),
+    ];
+    for (what, asks, class) in asks {
+        for is_in_line in [false, true] {
+            let queue = Queue::new(1);
+            shows(&queue, "one", lane("a", "1"), Urgency::Drift);
+            let (_, mut seat) = begin(&queue).expect("a look for drift");
+            seat.leave();
+            for key in ["edit", "more", "most"] {
+                shows(&queue, key, lane("b", key), class);
+            }
+            let (edit, edited) = begin(&queue).expect("another object");
+            assert_eq!(edit.class, class);
+            if !is_in_line {
+                asks(&queue);
+            }
+            {
+                let mut back = std::pin::pin!(seat.enter());
+                assert!(futures::poll!(back.as_mut()).is_pending(), "there is one place");
+                if is_in_line {
+                    asks(&queue);
+                }
+                // The portfolio that stood there before has its turn, once.
+                drop(edited);
+                let others = std::iter::from_fn(|| begin(&queue)).count();
+                assert!(others <= 1, "{what}, in line: {is_in_line}: {others} before it");
+                assert!(futures::poll!(back.as_mut()).is_ready(), "{what}, in line: {is_in_line}");
+            }
+            assert_eq!(seat.class(), class, "{what}");
+            drop(seat);
+            while begin(&queue).is_some() {}
+            let inner = queue.0.lock();
+            assert_eq!((inner.free, inner.beside, inner.returning.len()), (1, 0, 0), "{what}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_earlier_date_counts_and_a_later_one_does_not() {
     let queue = Queue::new(1);
     shows(&queue, "one", lane("a", "1"), Urgency::Drift);
@@ -702,7 +756,7 @@ async fn a_crowd_is_woken_lane_after_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_few_turns() {
+async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_has_its_turn_and_a_new_one_at_once() {
     const HANGING: usize = 999;
     const PLACES: usize = 16;
     let queue: Queue<String> = Queue::new(PLACES);
@@ -711,40 +765,37 @@ async fn of_a_thousand_portfolios_that_hang_but_for_one_that_one_is_served_in_fe
         let lane = Lane { portfolio, target: Target::Portfolio };
         queue.shows(&name.to_owned(), lane, Seen::of(&meta(name, 1, None), &[]), class);
     };
+    // Those that wait for Meta hold no place; those that were just begun do until they wait. Nothing comes of it, and
+    // whoever tried stands in line again at once.
+    let mut waiting = VecDeque::new();
+    let mut turn = || {
+        let begun = queue.0.lock().next(Instant::now())?;
+        let mut seat = queue.turn(&begun).place;
+        if begun.key == "healthy" {
+            return Some(true);
+        }
+        seat.leave();
+        waiting.push_back((begun, seat));
+        if waiting.len() > PLACES {
+            let (over, _seat) = waiting.pop_front()?;
+            let again = Next::after(Duration::ZERO, over.class);
+            queue.0.lock().ended(&over.key, over.ticket, again, Instant::now());
+        }
+        Some(false)
+    };
     for n in 0..HANGING {
         shows(&format!("hangs-{n:03}"), Urgency::Drift);
     }
-    let next = || {
-        let begun = queue.0.lock().next(Instant::now())?;
-        let seat = queue.turn(&begun).place;
-        Some((begun, seat))
-    };
-    // Those that wait for Meta hold no place; those that were just begun do until they wait.
-    let mut hanging: Vec<_> = (0..PLACES).map(|_| next().expect("a place")).collect();
-    shows("healthy", Urgency::Drift);
-    assert!(next().is_none(), "every place is in use");
-    let mut turns = 0;
-    for at in 0.. {
-        hanging[at].1.leave();
-        let (begun, seat) = next().expect("a place was left");
-        turns += 1;
-        if begun.key == "healthy" {
-            break;
-        }
-        hanging.push((begun, seat));
+    for _ in 0..3 * HANGING {
+        assert_eq!(turn(), Some(false), "there is always another that hangs");
     }
-    assert!(turns <= HANGING + 1 - PLACES, "{turns}: each of the others had one turn at most");
-    // From then on nobody is before it, in whichever class it comes.
-    for (_, seat) in &mut hanging {
-        seat.leave();
-    }
-    for class in [Urgency::Drift, Urgency::Edit, Urgency::Person] {
+    // Whoever stands in line already comes first, once; in a better class nobody does.
+    for (class, most) in [(Urgency::Drift, HANGING), (Urgency::Edit, 0), (Urgency::Person, 0)] {
         queue.forget(&"healthy".to_owned());
         shows("healthy", class);
-        let (begun, _) = next().expect("all places are free");
-        assert_eq!(begun.key, "healthy", "{class:?}");
+        let before = (0..=most).take_while(|_| turn() == Some(false)).count();
+        assert!(before <= most, "{class:?}: {before} turns of others");
     }
-    assert_eq!(free(&queue), (PLACES, HANGING));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::repeat::heard::Heard;
 
 /// What the server answers to one request.
 enum Answer {
@@ -253,12 +254,16 @@ async fn a_server_that_is_deaf_ages_and_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_of_which_one_page_always_fails_ages_and_is_named() {
-    let pages = (0..99).flat_map(|_| [Answer::Page(&["one"], 5, Some("more")), Answer::Status(500)]);
-    let server = Server::default().answers("a", pages);
-    let (news, watches) = told(&server, &["a"], secs(600)).await;
-    let one = &watches.standing()[0];
-    assert!(one.age > secs(590) && one.failure.as_deref() == Some("500: refused with 500"), "{one:?}");
-    assert!(!news.contains(&"filled".to_owned()), "{news:?}");
+    for (code, why) in
+        [(500, "500: refused with 500"), (410, "the API server forgot the list between two of its pages")]
+    {
+        let pages = (0..99).flat_map(|_| [Answer::Page(&["one"], 5, Some("more")), Answer::Status(code)]);
+        let server = Server::default().answers("a", pages);
+        let (news, watches) = told(&server, &["a"], secs(600)).await;
+        let one = &watches.standing()[0];
+        assert!(one.age > secs(590) && one.failure.as_deref() == Some(why), "{one:?}");
+        assert!(!news.contains(&"filled".to_owned()), "{news:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,6 +328,29 @@ async fn a_server_that_fails_and_answers_in_turns_is_back_once_in_a_while_and_wh
     let (news, _) = told(&server, &["a", "b"], secs(100)).await;
     let back: Vec<_> = news.iter().filter(|one| one.starts_with("back")).collect();
     assert!((2..=4).contains(&back.len()) && back.iter().all(|one| *one == "back a"), "{news:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fails_and_is_begun_again_in_turns_is_one_line_of_the_log_in_a_minute() {
+    let log = Heard::from_now_on();
+    let sign = || Answer::Events(vec![(Duration::ZERO, bookmark(6))], End::Closed);
+    let turns = |code: u16| (0..200).flat_map(move |_| [Answer::Status(code), sign()]);
+    let list = || std::iter::once(Answer::Page(&[], 5, None));
+    let server = Server::default()
+        .answers("fails", list().chain(turns(500)))
+        .answers("refused", list().chain(turns(403)));
+    told(&server, &["fails", "refused"], secs(130)).await;
+    let tries = |of: &str| server.asked(of).len();
+    assert!(tries("fails") > 30 && tries("refused") > 30, "{} and {}", tries("fails"), tries("refused"));
+    let lines = [
+        log.lines(&["watch failed, tried again", "namespace=\"fails\"", "500"]),
+        log.lines(&["counts as empty", "namespace=\"refused\"", "403"]),
+        log.lines(&["the namespace can be read", "namespace=\"refused\""]),
+    ];
+    for lines in &lines {
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[0].contains("repeated=0") && !lines[1].contains("repeated=0"), "{lines:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

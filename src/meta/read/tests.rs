@@ -23,6 +23,7 @@ use crate::{
         },
         port::{Credential, Graph, GraphSource},
     },
+    repeat::heard::Heard,
 };
 
 use super::*;
@@ -154,6 +155,37 @@ async fn a_list_without_room_beside_others_is_read_later_and_nobody_is_blamed() 
     assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");
     assert_eq!(bench.numbers().await.unwrap().numbers.len(), 1_500, "no pause is to be waited for");
     assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_crowd_of_accounts_is_one_line_of_the_log_for_each_cause() {
+    fn values(_: &Seen) -> Reply {
+        Reply::Json(200, json!({"data": vec![json!({"id": "1", "name": "x"}); 40_000]}))
+    }
+    fn entries(_: &Seen) -> Reply {
+        Reply::Json(
+            200,
+            json!({"data": vec![json!({"id": "1", "display_phone_number": "+1 555-010-0002"}); 12_000]}),
+        )
+    }
+    let log = Heard::from_now_on();
+    let large = |seen: &Seen| numbers(seen, 15, &"x".repeat(8 * 1_024));
+    for (answer, is_beside, line) in [
+        (values as fn(&Seen) -> Reply, false, "an answer cannot be read"),
+        (entries, false, "a list cannot be read"),
+        (large, true, "large lists are being read"),
+    ] {
+        let bench = Bench::new((0..40).map(|_| Reply::By(answer))).await;
+        let mut others = bench.client.inner.together.share();
+        assert!(!is_beside || others.hold(66 * 1_048_576).await);
+        let accounts = ["301", "302", "303"].map(AccountId::from);
+        let reads = accounts.iter().map(|account| bench.client.numbers(account, bench.now(), Urgency::Edit));
+        for read in futures::future::join_all(reads).await {
+            assert!(read.is_err(), "{line}");
+        }
+        let lines = log.lines(&[line]);
+        assert!(lines.len() == 1 && lines[0].contains("repeated=0"), "{lines:#?}");
+    }
 }
 
 #[tokio::test]

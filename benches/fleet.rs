@@ -227,11 +227,11 @@ impl Lone {
     }
 }
 
-/// Passes over channels so far.
+/// Passes over channels that were done so far.
 fn passes(health: SocketAddr) -> f64 {
     let text = ask(health, "/metrics").unwrap_or_default();
-    let counted =
-        text.lines().filter(|line| line.starts_with("whatsapp_operator_passes_total{kind=\"channel\""));
+    let series = "whatsapp_operator_passes_total{kind=\"channel\",result=\"done\"";
+    let counted = text.lines().filter(|line| line.starts_with(series));
     counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
@@ -703,8 +703,10 @@ impl Fleet {
         }
         eprintln!("  events of all times: {kinds:?}");
         figure(figures, scenario, "events", events as f64, "", Some(100.0));
-        figure(figures, scenario, "growth of RSS", most - before, "MiB", Some(5.0));
+        figure(figures, scenario, "growth of RSS at its most", most - before, "MiB", Some(5.0));
         tokio::time::sleep(Duration::from_secs(60)).await;
+        let after = memory_mib(pid, "VmRSS:") - before;
+        figure(figures, scenario, "growth of RSS, a minute after the recovery", after, "MiB", None);
     }
 
     /// From a change at Meta until the status tells it.

@@ -48,6 +48,24 @@ pub fn json(text: &str) -> Cow<'_, str> {
     )
 }
 
+/// In JSON that is read as YAML, as the API server reads what is applied: there some of them are refused, others end a
+/// line, and two escapes in a row are no character. What is beyond 16 bits stands as it is.
+///
+/// ```
+/// use whatsapp_operator::escape;
+/// assert_eq!(escape::applied("{\"a\": \"\u{9b}\u{2028}\u{feff}\u{e0001}é\"}"), "{\"a\": \"\\u009b\\u2028\\ufeff\u{e0001}é\"}");
+/// ```
+pub fn applied(text: &str) -> Cow<'_, str> {
+    replaced(
+        text,
+        |c| acts(c) && c != '\n' && c <= '\u{ffff}',
+        |c, to| {
+            // A text takes everything.
+            let _ = write!(to, "\\u{:04x}", u32::from(c));
+        },
+    )
+}
+
 /// As a text of YAML between quotes, which every reader of YAML takes for the same text.
 ///
 /// ```

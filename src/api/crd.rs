@@ -42,7 +42,8 @@ pub fn crds() -> Result<Vec<(&'static str, String)>, serde_saphyr::ser::Error> {
         .collect()
 }
 
-/// Annotation of a CRD that tells which schemas it has: their revision, a dot, and a sum over its own.
+/// Annotation of a CRD that tells which schemas it has: their revision, a dot, and a sum over its own. The title of each schema
+/// tells the same, which everybody may read.
 pub const SCHEMA: &str = "whatsapp-operator.dev/schema";
 
 /// Counts the changes of the schemas, so that of two that differ the newer is known. A test tells when to raise it.
@@ -58,10 +59,20 @@ pub enum Fit {
     Other(String),
 }
 
-/// Compares a CRD in the cluster with that of this version: by the annotation, which an API server does not rewrite as it
-/// may a schema. Where somebody's tools removed it, by the members that the schema names.
-pub fn fit(ours: &CustomResourceDefinition, served: &CustomResourceDefinition) -> Fit {
-    let mark = |crd: &CustomResourceDefinition| crd.metadata.annotations.as_ref()?.get(SCHEMA).cloned();
+/// The schema of a CRD, as it is published.
+fn published(crd: &CustomResourceDefinition) -> Option<&JSONSchemaProps> {
+    crd.spec.versions.first()?.schema.as_ref()?.open_api_v3_schema.as_ref()
+}
+
+/// What the title of a schema says.
+fn mark(schema: &JSONSchemaProps) -> Option<&str> {
+    schema.title.as_deref()?.strip_prefix(SCHEMA)?.strip_prefix(": ")
+}
+
+/// Compares the schema that the API server publishes with that of this version: by its title, or, as schemas of older versions
+/// have none, by the members that it names.
+pub fn fit(ours: &CustomResourceDefinition, served: &JSONSchemaProps) -> Fit {
+    let Some(ours) = published(ours) else { return Fit::Same };
     let Some(theirs) = mark(served) else {
         let (known, named) = (members(ours), members(served));
         let mut lacks = known.difference(&named);
@@ -70,7 +81,7 @@ pub fn fit(ours: &CustomResourceDefinition, served: &CustomResourceDefinition) -
             Some(first) => Fit::Other(format!("it does not name {first} and {} others", lacks.count())),
         };
     };
-    if mark(ours).as_ref() == Some(&theirs) {
+    if mark(ours) == Some(theirs) {
         return Fit::Same;
     }
     let revision = theirs.split('.').next().and_then(|revision| revision.parse::<u32>().ok());
@@ -81,12 +92,12 @@ pub fn fit(ours: &CustomResourceDefinition, served: &CustomResourceDefinition) -
         Some(older) if older < REVISION => {
             Fit::Other(format!("its schema is revision {older}, and this version has {REVISION}"))
         }
-        _ => Fit::Other(format!("its annotation {SCHEMA} says {theirs}")),
+        _ => Fit::Other(format!("the title of its schema says {theirs}")),
     }
 }
 
-/// The path of each member that the schemas of a CRD name.
-fn members(crd: &CustomResourceDefinition) -> BTreeSet<String> {
+/// The path of each member that a schema names.
+fn members(schema: &JSONSchemaProps) -> BTreeSet<String> {
     fn collect(schema: &JSONSchemaProps, path: &str, found: &mut BTreeSet<String>) {
         for (name, property) in schema.properties.iter().flatten() {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -101,11 +112,7 @@ fn members(crd: &CustomResourceDefinition) -> BTreeSet<String> {
         }
     }
     let mut found = BTreeSet::new();
-    for version in &crd.spec.versions {
-        if let Some(root) = version.schema.as_ref().and_then(|s| s.open_api_v3_schema.as_ref()) {
-            collect(root, "", &mut found);
-        }
-    }
+    collect(schema, "", &mut found);
     found
 }
 
@@ -139,6 +146,11 @@ fn strict(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         }
     }
     let mark = format!("{REVISION}.{}", sum(&crd));
+    for version in &mut crd.spec.versions {
+        if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+            root.title = Some(format!("{SCHEMA}: {mark}"));
+        }
+    }
     crd.metadata.annotations = Some(BTreeMap::from([(SCHEMA.to_owned(), mark)]));
     crd
 }
@@ -303,11 +315,11 @@ mod tests {
 
     #[test]
     fn a_changed_schema_is_a_newer_one() {
-        let sums = [channel_crd(), portfolio_crd()].map(|crd| sum(&crd));
-        let known = (4, ["4fc7863d51f1", "c75083cfbcf6"].map(str::to_owned));
+        let marks = [channel_crd(), portfolio_crd()]
+            .map(|crd| crd.metadata.annotations.expect("a mark")[SCHEMA].clone());
         assert_eq!(
-            (REVISION, sums),
-            known,
+            marks,
+            ["4.b9e31228ecf0", "4.c75083cfbcf6"],
             "raise REVISION in src/api/crd.rs, and set revision and sums here"
         );
     }
@@ -316,30 +328,31 @@ mod tests {
     fn an_older_crd_does_not_fit_and_a_newer_one_does() {
         let ours = channel_crd();
         let marked = |mark: Option<&str>| {
-            let mut served = ours.clone();
-            served.metadata.annotations = mark.map(|mark| BTreeMap::from([(SCHEMA.into(), mark.into())]));
-            served
+            let title = mark.map(|mark| format!("{SCHEMA}: {mark}"));
+            JSONSchemaProps { title, ..published(&ours).expect("a schema").clone() }
         };
         let says = |mark: &str| match fit(&ours, &marked(Some(mark))) {
             Fit::Same => "same".to_owned(),
             Fit::Newer(how) => format!("newer: {how}"),
             Fit::Other(how) => format!("other: {how}"),
         };
-        assert_eq!(fit(&ours, &ours), Fit::Same);
+        assert_eq!(fit(&ours, published(&ours).expect("a schema")), Fit::Same);
         let this = format!("this version has {REVISION}");
         assert_eq!(says("0.aa"), format!("other: its schema is revision 0, and {this}"));
         assert_eq!(says("900.aa"), format!("newer: its schema is revision 900, and {this}"));
         for other in [format!("{REVISION}.aa"), "none".to_owned()] {
-            assert_eq!(says(&other), format!("other: its annotation {SCHEMA} says {other}"));
+            assert_eq!(says(&other), format!("other: the title of its schema says {other}"));
         }
-        // Without the annotation the members tell, which an API server does not rewrite.
+        // Without a title the members tell.
         assert_eq!(fit(&ours, &marked(None)), Fit::Same);
         let mut older = marked(None);
-        let root = older.spec.versions[0].schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
-        let status = root.and_then(|root| root.properties.as_mut()?.get_mut("status")).expect("a status");
+        let status =
+            older.properties.as_mut().and_then(|members| members.get_mut("status")).expect("a status");
         status.properties.as_mut().expect("members").remove("format");
         let says = "it does not name status.format and 0 others";
         assert_eq!(fit(&ours, &older), Fit::Other(says.into()));
-        assert_eq!(fit(&older, &marked(None)), Fit::Same, "one that names more fits");
+        let mut newer = marked(None);
+        newer.properties.as_mut().expect("members").insert("transfer".to_owned(), JSONSchemaProps::default());
+        assert_eq!(fit(&ours, &newer), Fit::Same, "one that names more fits");
     }
 }

@@ -74,7 +74,7 @@ pub struct RunArgs {
     #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_NAME", value_name = "NAME")]
     pub leader_election_name: Option<String>,
     /// How long a replica that vanished keeps the Lease. One that cannot renew it stops working after two thirds of it.
-    #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_LEASE_DURATION", default_value = "15s", value_parser = term, value_name = "TIME")]
+    #[arg(long, env = "WHATSAPP_OPERATOR_LEADER_ELECTION_LEASE_DURATION", default_value = "13s", value_parser = term, value_name = "TIME")]
     pub leader_election_lease_duration: Duration,
     /// Where health and metrics are served.
     #[arg(

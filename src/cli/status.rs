@@ -431,7 +431,7 @@ fn facts(report: &Report, text: &mut Text) {
         ("messaging limit", facts.messaging_limit.clone()),
         ("can send", can_send(facts)),
         ("webhook", webhook),
-        ("other apps", report.apps.as_ref().and_then(others)),
+        ("other apps", report.apps.as_ref().map_or_else(|| facts.other_apps.clone(), others)),
         ("official account", facts.official.map(|is| if is { "yes" } else { "no" }.to_owned())),
         ("official account request", with(&facts.official_status, &facts.official_message)),
         ("username", with(&facts.username, &facts.username_status)),
@@ -578,6 +578,13 @@ mod tests {
         assert_eq!(of("300", crm.clone()).as_deref(), Some("Acme CRM (21), 22"));
         assert_eq!(of("300", json!([app("9", OtherApp::OF_META)])), None);
         assert_eq!(of("301", crm), None, "of another account");
+        let object = channel(json!({"accountId": "300", "facts": {"otherApps": "Acme CRM (21)"}}));
+        let now = Timestamp::UNIX_EPOCH;
+        let page = text(&report(&object, "shop", now), now).plain();
+        assert!(
+            page.contains("Acme CRM (21)"),
+            "by the channel itself, where no portfolio may be read: {page}"
+        );
     }
 
     #[test]

@@ -1,16 +1,24 @@
 //! A call to the API server: its client, its deadline, and how it fails.
 
-use std::{collections::BTreeSet, error::Error, future::Future, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    future::Future,
+    time::Duration,
+};
 
+use futures::AsyncReadExt;
+use hyper::Request;
 use hyper_util::{
     client::{legacy::connect::HttpConnector, proxy::matcher::Matcher},
     rt::TokioExecutor,
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 use kube::{
-    Api, Client, Config,
+    Client, Config,
     client::{Body, ClientBuilder, ConfigExt},
 };
+use serde::Deserialize;
 use tower::{BoxError, ServiceExt, util::option_layer};
 use tracing::info;
 
@@ -30,6 +38,9 @@ const KEEP_ALIVE_TRIES: u32 = 3;
 /// Most bytes that are read from a connection at once. hyper's own bound is 400 KiB, which each connection that read a list
 /// holds as long as it is open.
 const READ_AT_ONCE: usize = 64 * 1024;
+
+/// Most bytes that are read of what the API server publishes of a group's schemas.
+const MOST_SCHEMAS: u64 = 8 * 1024 * 1024;
 
 /// Most characters of a text of the API server's that are kept.
 const MOST_CHARACTERS: usize = 300;
@@ -208,13 +219,41 @@ pub async fn not_served(
     Ok(plurals.iter().filter(|p| !served.contains(**p)).map(|p| (*p).to_owned()).collect())
 }
 
-/// A custom resource definition.
+/// The schema of each kind of a group's version, as the API server publishes it. Everybody may read that, as a role of Kubernetes'
+/// own has it.
 ///
 /// # Errors
 ///
-/// When it cannot be read; the right to may be missing where single namespaces are watched.
-pub async fn crd(client: &Client, name: &str) -> Result<CustomResourceDefinition, Failed> {
-    bounded(Api::all(client.clone()).get(name)).await
+/// When it cannot be read.
+pub async fn schemas(
+    client: &Client,
+    group_version: &str,
+) -> Result<BTreeMap<String, JSONSchemaProps>, Failed> {
+    #[derive(Deserialize)]
+    struct Document {
+        components: Components,
+    }
+    #[derive(Deserialize)]
+    struct Components {
+        schemas: BTreeMap<String, JSONSchemaProps>,
+    }
+    let read = async {
+        let request = Request::get(format!("/openapi/v3/apis/{group_version}")).body(Vec::new());
+        let request = request.map_err(|error| kube::Error::HttpError(error.into()))?;
+        let mut text = Vec::new();
+        let answer = client.request_stream(request).await?;
+        answer.take(MOST_SCHEMAS + 1).read_to_end(&mut text).await.map_err(kube::Error::ReadEvents)?;
+        if u64::try_from(text.len()).is_ok_and(|length| length > MOST_SCHEMAS) {
+            return Err(kube::Error::Service(
+                format!("the schemas have more than {MOST_SCHEMAS} bytes").into(),
+            ));
+        }
+        serde_json::from_slice::<Document>(&text).map_err(kube::Error::SerdeError)
+    };
+    let document = bounded(read).await?;
+    let by_kind =
+        |(name, schema): (String, _)| (name.rsplit('.').next().unwrap_or_default().to_owned(), schema);
+    Ok(document.components.schemas.into_iter().map(by_kind).collect())
 }
 
 #[cfg(test)]

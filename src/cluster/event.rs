@@ -3,8 +3,9 @@
 //! Nothing waits for an event, and nothing fails over one. They wait in a bounded line and are published one by one, at a
 //! pace that an API server does not notice; what finds no room is lost.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures::FutureExt;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
@@ -45,7 +46,7 @@ impl Events {
     pub fn new(client: Client, instance: Option<String>, tasks: &TaskTracker) -> Self {
         let (sender, line) = mpsc::channel(LINE);
         let reporter = Reporter { controller: MANAGER.into(), instance };
-        tasks.spawn(async move { Publisher { client, reporter }.work(line).await });
+        tasks.spawn(async move { Publisher { client, reporter }.work_on(line).await });
         Self(sender)
     }
 
@@ -66,7 +67,14 @@ struct Publisher {
 }
 
 impl Publisher {
-    async fn work(self, mut line: mpsc::Receiver<Told>) {
+    /// Publishes to the end. An event that it cannot get over is lost, and those behind it are not.
+    async fn work_on(self, mut line: mpsc::Receiver<Told>) {
+        while AssertUnwindSafe(self.work(&mut line)).catch_unwind().await.is_err() {
+            tracing::error!("publishing an event panicked; it is lost, and those behind it are published");
+        }
+    }
+
+    async fn work(&self, line: &mut mpsc::Receiver<Told>) {
         let mut recorder = self.recorder();
         let mut published = 0;
         let mut pace = Pace::new(Instant::now());
@@ -136,7 +144,39 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use axum::{body::Body, http};
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_that_makes_it_panic_takes_no_other_with_it() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let server = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let count = count.clone();
+            async move {
+                assert!(count.fetch_add(1, Ordering::SeqCst) > 0, "broken");
+                Ok::<_, Infallible>(http::Response::new(Body::from("{}")))
+            }
+        });
+        let tasks = TaskTracker::new();
+        let events = Events::new(Client::new(server, "shop"), None, &tasks);
+        for reason in ["First", "Second", "Third"] {
+            events.publish(ObjectReference::default(), false, reason.into(), String::new());
+        }
+        drop(events);
+        tasks.close();
+        tokio::time::timeout(Duration::from_secs(60), tasks.wait()).await.expect("it ends");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_goes_out_at_once_and_a_crowd_at_a_pace() {

@@ -16,4 +16,4 @@ pub mod selector;
 mod sieve;
 pub mod status;
 
-pub use call::{DEADLINE, Failed, MANAGER, bounded, causes, client, connect, crd, not_served, refusal};
+pub use call::{DEADLINE, Failed, MANAGER, bounded, causes, client, connect, not_served, refusal, schemas};

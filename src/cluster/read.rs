@@ -4,7 +4,7 @@
 //! of others and whatever else is not asked for are passed over while they come in. What is kept has a limit for each
 //! object, beyond which it is refused by its name, and one for each page of a list.
 
-use std::{io, marker::PhantomData, pin::Pin};
+use std::{borrow::Cow, io, marker::PhantomData, pin::Pin};
 
 use futures::{AsyncBufRead, AsyncBufReadExt};
 use hyper::Request;
@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::{Instrument as _, debug_span};
 
 use super::sieve::{Kept, Rule, Sieve};
-use crate::api::lower::{GROUP, USE_LABEL};
+use crate::{
+    api::lower::{GROUP, USE_LABEL},
+    escape,
+};
 
 /// Most that is kept of one object: spec, status, the annotations of this group, and who set those. That is about twice
 /// what the largest ones have. The API server allows as much for all annotations of an object together.
@@ -161,7 +164,7 @@ fn is_ours(key: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     #[error(
-        "it has more than {} KiB of what the operator reads: spec, status and annotations of {GROUP}",
+        "it has more than {} KiB of what the operator reads: spec, status, finalizers and annotations of {GROUP}",
         MOST_OBJECT / 1_024
     )]
     TooLarge,
@@ -279,7 +282,8 @@ impl<K: Readable> Objects<K> {
         let request = self.request.patch_subresource("status", name, params, patch);
         let span =
             debug_span!("api_server_call", verb = "patch", kind = %K::kind(&()), subresource = "status");
-        self.one(request.map_err(kube::Error::BuildRequest)?, Wanted::Live).instrument(span).await
+        let request = request.map_err(kube::Error::BuildRequest)?.map(plain);
+        self.one(request, Wanted::Live).instrument(span).await
     }
 
     async fn one(&self, request: Request<Vec<u8>>, wanted: Wanted<'_>) -> kube::Result<Stored<K>> {
@@ -373,6 +377,14 @@ impl<K: Readable> Events<K> {
             }
         }
         event(&self.sieve.take()).map(Some)
+    }
+}
+
+/// JSON that means the same to whoever reads it as YAML.
+fn plain(json: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&json).map(escape::applied) {
+        Ok(Cow::Owned(plain)) => plain.into_bytes(),
+        _ => json,
     }
 }
 

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, debug, error_span, info, warn};
 use crate::engine::{
     action::Action,
     assess::first,
+    condition_type::ConditionType,
     desired::{Desired, Management, PortfolioRef},
     farewell::Farewell,
     id::AccountId,
@@ -32,11 +33,14 @@ use crate::engine::{
 use crate::{
     api::{
         lower,
-        v1alpha1::{ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel, WhatsAppPortfolio},
+        v1alpha1::{
+            ChannelCounts, DriftPolicy, ManagementPolicy, WhatsAppChannel, WhatsAppChannelStatus,
+            WhatsAppPortfolio,
+        },
     },
     cluster::{Failed, attempts::NumberAttempts, finalizer, read::Stored, secret::NamespaceSecrets},
     controller::{
-        claim::{Answer, Claimant, Claims, Holds},
+        claim::{Answer, Claimant, Claims, Holds, Sighting, Yields},
         concern::concern,
         contained::{Panicked, contained},
         newcomer::Newcomers,
@@ -73,6 +77,10 @@ const AFTER_FIRST: Duration = Duration::from_secs(2);
 
 /// Until the list of an account is there that a crowd of new channels needs.
 const GIVES_WAY: Duration = Duration::from_millis(500);
+
+/// A number whose claim another channel may lose is looked for this often. Whatever that one does to be looked at again,
+/// it has no list read sooner.
+const LOOKS_FOR_IT: Duration = Duration::from_secs(60 * 60);
 
 /// Nothing is expected to change.
 const AT_LAST: Next = Next::after(pace::LONGEST, Urgency::Drift);
@@ -174,6 +182,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         has_number,
         has_acted: has_acted && !is_claimed,
         has_managed: has_acted && is_observed && !is_left_alone,
+        yields: yields(status),
         code_secret: spec
             .verification
             .as_ref()
@@ -187,6 +196,25 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         rating,
         concern,
     }
+}
+
+/// How its claim gives way, as its status tells: not while it has the number, or while a step of it is in flight.
+fn yields(status: Option<&WhatsAppChannelStatus>) -> Option<Box<Yields>> {
+    let Some(status) = status else { return Some(Box::new(Yields { has_looked: false, account: None })) };
+    let added = status.conditions.iter().find(|c| c.type_ == ConditionType::NumberAdded.as_str());
+    let reason = added.and_then(|added| Reason::from_name(&added.reason));
+    let is_gone =
+        matches!(reason, Some(Reason::NumberDeleted | Reason::NumberMigrated | Reason::NumberInOtherAccount));
+    let has_number = status.phone_number_id.is_some() && !is_gone;
+    if has_number || status.in_flight().is_some() || status.unread().is_some() {
+        return None;
+    }
+    let has_added = status.ledger().is_some_and(|ledger| !ledger.adds.is_empty());
+    let passes = |reason: Reason| matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time);
+    Some(Box::new(Yields {
+        has_looked: has_added || reason.is_some_and(|reason| !passes(reason)),
+        account: status.account_id.as_deref().map(AccountId::from),
+    }))
 }
 
 /// Whether a condition tells that the channel did not manage its number when it was written.
@@ -728,14 +756,17 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         let mut answer = self.claim();
         let is_due = |contest: Option<Timestamp>| contest.is_some_and(|from| from <= self.now());
-        if is_due(answer.contest) && self.sees_number(own, place).await {
-            self.ctx.claims.proves(self.key, |of, namespace| self.ctx.portfolios.backing(of, namespace));
+        if is_due(answer.contest)
+            && let Some(sighting) = self.sighting(own, place).await
+        {
+            let backing = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.backing(of, namespace);
+            self.ctx.claims.proves(self.key, sighting, backing);
             answer = self.claim();
         }
         let backing = self.ctx.portfolios.backing(&desired.portfolio, &desired.namespace);
         let look_in = match answer.contest {
             Some(from) if from > self.now() => Some(pace::until(from, self.now()).max(SHORTLY)),
-            Some(_) => Some(self.ctx.shell.limits.fresh_list),
+            Some(_) => Some(LOOKS_FOR_IT),
             None => (backing == Some(Backing::Works)).then_some(self.ctx.shell.limits.fresh_list),
         };
         (answer.claim, look_in.filter(|_| is_contested))
@@ -772,13 +803,22 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
     }
 
-    /// Whether the number is in an account that its own portfolio reaches.
-    async fn sees_number(&self, own: Own<'_, G>, place: &mut Held) -> bool {
-        let Some((graph, account)) = own.reach() else { return false };
-        let not_before = earlier(self.now(), self.ctx.shell.limits.fresh_list);
-        let read = apart(place, graph.numbers(&account, not_before, Urgency::Transitional)).await;
+    /// Where the number is in an account that its own portfolio reaches. The list that shows it is fresh; one that does
+    /// not may be older, unless somebody asks.
+    async fn sighting(&self, own: Own<'_, G>, place: &mut Held) -> Option<Sighting> {
+        let (graph, account) = own.reach()?;
         let number = own.desired.number.canonical();
-        read.is_ok_and(|list| !list.entries_of(&number, own.memory.number.as_ref()).is_empty())
+        let fresh = self.ctx.shell.limits.fresh_list;
+        let mut is_owned = false;
+        for age in [if self.class <= Urgency::Edit { fresh } else { LOOKS_FOR_IT.max(fresh) }, fresh] {
+            let read = graph.numbers(&account, earlier(self.now(), age), Urgency::Transitional);
+            let entries = apart(place, read).await.ok()?.entries_of(&number, own.memory.number.as_ref());
+            if entries.is_empty() {
+                return None;
+            }
+            is_owned = entries.iter().any(|entry| entry.is_owned());
+        }
+        Some(Sighting { account, is_owned })
     }
 
     async fn write_first(
@@ -1088,6 +1128,57 @@ mod tests {
         };
         // 30002 has no new channel, and 99999 is not in reach. Nobody is asked twice.
         assert_eq!((asked(), asked()), (2, 2));
+    }
+
+    #[test]
+    fn a_claim_gives_way_while_its_status_shows_no_number_and_no_step_in_flight() {
+        let of = |status: Value| {
+            let channel: WhatsAppChannel = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"name": "support", "namespace": "shop"}, "status": status,
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            }))
+            .expect("a channel");
+            claimant(&channel).yields.map(|yields| *yields)
+        };
+        let added = |reason: &str| {
+            json!([{"type": "NumberAdded", "status": "False", "reason": reason, "message": "",
+                "lastTransitionTime": "2026-03-01T12:00:00Z"}])
+        };
+        let add = |outcome: &str| json!({"id": "a-1", "at": "2026-03-01T12:00:00Z", "outcome": outcome, "cause": "Automatic"});
+        let in_flight = json!({"id": "a-1", "step": "AddNumber", "reason": "", "startedAt": "2026-03-01T12:00:00Z",
+            "sendBefore": "2026-03-01T12:00:30Z", "settleUntil": "2026-03-01T12:02:00Z", "generation": 1});
+        let yields =
+            |has_looked, account: Option<&str>| Some(Yields { has_looked, account: account.map(Into::into) });
+        let id = json!("100000000000001");
+        let table = [
+            (json!({}), yields(false, None)),
+            (json!({"conditions": added("NotObservedYet")}), yields(false, None)),
+            (json!({"conditions": added("MetaUnavailable")}), yields(false, None)),
+            (json!({"conditions": added("OfANewerVersion")}), yields(false, None)),
+            (json!({"conditions": added("AccountAmbiguous")}), yields(true, None)),
+            (json!({"conditions": added("NumberClaimed"), "accountId": "300"}), yields(true, Some("300"))),
+            (
+                json!({"conditions": added("MetaUnavailable"), "accountId": "300", "memory": {"ledger": {"adds": [add("Refused")]}}}),
+                yields(true, Some("300")),
+            ),
+            (json!({"phoneNumberId": id, "conditions": added("InAccount")}), None),
+            (json!({"phoneNumberId": id, "conditions": added("MetaUnavailable")}), None),
+            (json!({"phoneNumberId": id, "conditions": added("NumberClaimed")}), None),
+            (json!({"phoneNumberId": id, "conditions": added("NumberDeleted")}), yields(true, None)),
+            (json!({"phoneNumberId": id, "conditions": added("NumberMigrated")}), yields(true, None)),
+            (json!({"phoneNumberId": id, "conditions": added("NumberInOtherAccount")}), yields(true, None)),
+            (json!({"conditions": added("AddRefused"), "memory": {"inFlight": in_flight}}), None),
+            (
+                json!({"phoneNumberId": id, "conditions": added("NumberDeleted"), "memory": {"inFlight": in_flight}}),
+                None,
+            ),
+            // What is remembered cannot be read: it may be a step in flight, or the number.
+            (json!({"conditions": added("AddRefused"), "memory": {"ledger": 7}}), None),
+        ];
+        for (status, expected) in table {
+            assert_eq!(of(status.clone()), expected, "{status}");
+        }
     }
 
     #[test]

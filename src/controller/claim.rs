@@ -3,7 +3,8 @@
 //! An index kept up to date by the watch, so that a reconcile asks one question about
 //! a handful of rivals and never scans ten thousand channels. It decides nothing but
 //! the order: one with a number goes before one without, then the older, then the uid. Only what its portfolio stands
-//! behind is a claim, so nobody gets a number by writing it down.
+//! behind is a claim, so nobody gets a number by writing it down. Whoever has not found the number gives way to one that
+//! Meta shows to have it.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use crate::api::v1alpha1::ChannelCounts;
 use crate::engine::{
     desired::PortfolioRef,
+    id::AccountId,
     observed::{Claim, CodeShared},
     portfolio::Backing,
     spelling::Canonical,
@@ -44,6 +46,8 @@ pub struct Claimant {
     pub has_acted: bool,
     /// Its status shows that it managed the number when it was last written.
     pub has_managed: bool,
+    /// It has not found the number, or found that it is gone, and no step of it is in flight.
+    pub yields: Option<Box<Yields>>,
     pub created: Timestamp,
     /// Where its code comes from, if its spec says so: Secret and key.
     pub code_secret: Option<CodeSecret>,
@@ -65,6 +69,23 @@ pub struct Holds {
     pub since: Option<Timestamp>,
     /// How long its deletion tries.
     pub seconds: u32,
+}
+
+/// How the claim of a channel without the number gives way to one that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Yields {
+    /// It looked for the number, or what keeps it from looking does not pass by itself. Else it may just be about to.
+    pub has_looked: bool,
+    /// The account that its steps are made in, which Meta showed to it. What is there may be its own doing.
+    pub account: Option<AccountId>,
+}
+
+/// A number as an account shows it to the credentials of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub account: AccountId,
+    /// It is verified or registered there, which takes its code. Anybody may have an entry that is neither.
+    pub is_owned: bool,
 }
 
 /// Whom a change concerns.
@@ -93,7 +114,8 @@ pub struct Pauses {
     /// After a claim was taken over by a channel with precedence. The object of the last one is unchanged, and a pass
     /// that began before may still write an intent.
     pub displaced: Duration,
-    /// How long a claim is kept while it is known that the credentials behind it do not work.
+    /// How long a claim is kept while it is known that the credentials behind it do not work, and by one that may not have
+    /// looked for its number yet.
     pub kept: Duration,
 }
 
@@ -103,8 +125,7 @@ pub struct Answer {
     pub claim: Claim,
     /// Whom to wake, because what was answered them may be another now.
     pub woken: Vec<Key>,
-    /// The credentials behind the claim of another one do not work. It is lost then, to one that proves the number to be
-    /// in its reach.
+    /// From when on the claim of another one is lost to this one, if it sees the number through its own portfolio.
     pub contest: Option<Timestamp>,
 }
 
@@ -160,8 +181,8 @@ struct Rivals {
     holder: Option<Arc<str>>,
     /// What was last answered: uid of the first, and what stands behind it.
     told: Option<(Arc<str>, Backing)>,
-    /// Uid of a channel that saw the number through its own portfolio, when that decided.
-    prover: Option<Arc<str>>,
+    /// Uid of a channel that saw the number through its own portfolio, when that decided, and where it saw it.
+    prover: Option<Box<(Arc<str>, Sighting)>>,
     act_from: Option<Timestamp>,
 }
 
@@ -220,6 +241,7 @@ impl Claims {
             before.is_eligible != next.is_eligible
                 || before.has_number != next.has_number
                 || before.has_acted != next.has_acted
+                || before.yields != next.yields
                 || before.portfolio != next.portfolio
         });
         if changed {
@@ -296,7 +318,7 @@ impl Claims {
         rivals.act_from = rivals.act_from.map(|at| at.min(now + self.pauses.displaced.max(self.pauses.gone)));
         let pause = rivals.act_from;
         let ours = |act_from: Option<Timestamp>| Claim::Ours { act_from: act_from.filter(|at| *at > now) };
-        let Some((winner, contest)) = first(&candidates, rivals.prover.as_deref(), (self.pauses.kept, now))
+        let Some((winner, is_by_proof)) = first(&candidates, rivals.prover.as_deref(), self.pauses.kept, now)
         else {
             let woken = rivals.tell(None, key);
             // No channel claims it, so this one does not wait for the claim.
@@ -325,10 +347,14 @@ impl Claims {
         }
         let woken = rivals.tell(Some((uid.clone(), winner.backing)), key);
         let own_rank = candidates.iter().find(|one| one.key == key).map(|one| one.rank);
+        let is_open = !is_by_proof && winner.key != key && own_rank.is_some();
+        let contest = winner.lost_from(&own.portfolio, None, self.pauses.kept).filter(|_| is_open);
         let is_settled = match winner.rank {
             // What its status says of this one stands until it is known whether the other one is served.
             _ if own.has_acted && winner.backing == Backing::Unknown => false,
-            Rank::Number => !(own.has_acted && contest.is_some_and(|from| from <= now)),
+            Rank::Number => {
+                !(own.has_acted && winner.dead_from(self.pauses.kept).is_some_and(|from| from <= now))
+            }
             Rank::Backed => true,
             Rank::Hoped => own_rank != Some(Rank::Hoped),
         };
@@ -340,12 +366,17 @@ impl Claims {
         } else {
             Claim::Undecided
         };
-        Answer { claim, woken, contest: contest.filter(|_| winner.key != key && own_rank.is_some()) }
+        Answer { claim, woken, contest }
     }
 
-    /// A channel saw the number through its own portfolio. That decides where the credentials behind the claim of another
-    /// one do not work any more; who proved it first stays.
-    pub fn proves(&self, key: &Key, backing: impl Fn(&PortfolioRef, &str) -> Option<Backing>) {
+    /// A channel saw the number through its own portfolio. That decides where the claim of another one is open to that;
+    /// who has it by such a proof keeps it for as long as it does not lose the number.
+    pub fn proves(
+        &self,
+        key: &Key,
+        sighting: Sighting,
+        backing: impl Fn(&PortfolioRef, &str) -> Option<Backing>,
+    ) {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let is_proven = |key: &Key, claimant: &Claimant| {
@@ -354,8 +385,13 @@ impl Claims {
         let Some(own) = inner.channels.get(key).filter(|own| is_proven(key, own)) else { return };
         let Some(rivals) = inner.by_digits.get_mut(&own.digits) else { return };
         let mut others = rivals.keys.iter().filter_map(|rival| inner.channels.get_key_value(rival));
-        if !others.any(|(key, c)| rivals.prover.as_ref() == Some(&c.uid) && is_proven(key, c)) {
-            rivals.prover = Some(own.uid.clone());
+        let (prover, holder) = (rivals.prover.as_ref().map(|prover| &prover.0), rivals.holder.as_ref());
+        let stays = |(key, c): (&Key, &Box<Claimant>)| {
+            let has_lost_it = c.has_number && c.yields.is_some();
+            prover == Some(&c.uid) && holder == Some(&c.uid) && is_proven(key, c) && !has_lost_it
+        };
+        if !others.any(stays) {
+            rivals.prover = Some(Box::new((own.uid.clone(), sighting)));
         }
     }
 
@@ -478,6 +514,39 @@ impl Candidate<'_> {
     fn age(&self) -> (Timestamp, &Arc<str>) {
         (self.claimant.created, &self.claimant.uid)
     }
+
+    fn is(&self, prover: Option<&(Arc<str>, Sighting)>) -> bool {
+        prover.is_some_and(|(uid, _)| *uid == self.claimant.uid)
+    }
+
+    /// From when on its claim is lost to a channel of that portfolio that saw the number there, or that sees it anywhere.
+    /// Channels of one portfolio, or in one account, never lose it to each other while their credentials work: in the
+    /// middle of an onboarding each would see what the other one did.
+    fn lost_from(
+        &self,
+        portfolio: &PortfolioRef,
+        seen: Option<&Sighting>,
+        kept: Duration,
+    ) -> Option<Timestamp> {
+        let is_elsewhere = |yields: &&Yields| {
+            let is_owned = |seen: &Sighting| seen.is_owned && yields.account.as_ref() != Some(&seen.account);
+            self.claimant.portfolio != *portfolio && seen.is_none_or(is_owned)
+        };
+        let by_number = self.claimant.yields.as_deref().filter(is_elsewhere);
+        let by_number = by_number.map(|yields| match yields.has_looked {
+            true => self.claimant.created,
+            false => later(self.claimant.created, kept),
+        });
+        self.dead_from(kept).into_iter().chain(by_number).min()
+    }
+
+    /// From when on its credentials count as dead.
+    fn dead_from(&self, kept: Duration) -> Option<Timestamp> {
+        match self.backing {
+            Backing::Lost(since) => Some(later(since, kept)),
+            Backing::Unknown | Backing::Works | Backing::Proven => None,
+        }
+    }
 }
 
 /// How good a claim is, if it is one. Unknown is not false: what was won is kept while nothing is known of the portfolio.
@@ -491,20 +560,24 @@ fn rank(claimant: &Claimant, backing: Backing, kept: Duration, now: Timestamp) -
     }
 }
 
-/// The first of them, and when it loses its place to one that proves the number. One whose own status says that another
-/// one manages the number comes after the one that does.
+/// The first of them, and whether it is by the proof that it has. One whose own status says that another one manages the
+/// number comes after the one that does, and one that proved to have it before all others with a number.
 fn first<'a>(
     candidates: &'a [Candidate<'a>],
-    prover: Option<&str>,
-    (kept, now): (Duration, Timestamp),
-) -> Option<(&'a Candidate<'a>, Option<Timestamp>)> {
-    let first = candidates.iter().min_by_key(|c| (c.rank, !c.claimant.has_acted, c.age()))?;
-    let Backing::Lost(since) = first.backing else { return Some((first, None)) };
-    let contest = later(since, kept);
-    let is_prover = |c: &&Candidate<'_>| {
-        c.backing == Backing::Proven && prover == Some(&*c.claimant.uid) && contest <= now
+    prover: Option<&(Arc<str>, Sighting)>,
+    kept: Duration,
+    now: Timestamp,
+) -> Option<(&'a Candidate<'a>, bool)> {
+    let first = candidates.iter().min_by_key(|c| {
+        let is_proven = c.rank == Rank::Number && c.is(prover);
+        (c.rank, !is_proven, !c.claimant.has_acted, c.age())
+    })?;
+    let wins = |c: &&Candidate<'_>| {
+        let seen = prover.filter(|_| c.is(prover)).map(|(_, seen)| seen);
+        let from = seen.and_then(|seen| first.lost_from(&c.claimant.portfolio, Some(seen), kept));
+        c.backing == Backing::Proven && from.is_some_and(|from| from <= now)
     };
-    Some(candidates.iter().find(is_prover).map_or((first, Some(contest)), |prover| (prover, None)))
+    Some(candidates.iter().find(wins).map_or((first, false), |prover| (prover, true)))
 }
 
 impl Rivals {
@@ -629,6 +702,7 @@ mod tests {
             has_number: false,
             has_acted: false,
             has_managed: false,
+            yields: None,
             created: at(created),
             code_secret: None,
             awaits_code: false,
@@ -931,7 +1005,7 @@ mod tests {
         assert_eq!(ask(Proven, 100), (OTHER, None));
         let dead = Lost(at(1_000));
         assert_eq!(ask(dead, 1_001), (OTHER, Some(at(4_600))));
-        two.claims.proves(&two.young, backed(dead, Proven));
+        two.claims.proves(&two.young, entry("300"), backed(dead, Proven));
         assert_eq!(ask(dead, 4_599), (OTHER, Some(at(4_600))), "proven, and not an hour yet");
         assert_eq!(ask(dead, 4_600), (Claim::Ours { act_from: Some(at(4_690)) }, None));
         assert_eq!(two.ask((dead, Proven), 4_700), (OTHER, OURS));
@@ -949,7 +1023,7 @@ mod tests {
         let dead = Lost(at(1_000));
         assert_eq!(two.ask((dead, Proven), 90_000), (OURS, OTHER));
         // Who cannot prove its own portfolio proves no number.
-        two.claims.proves(&two.young, backed(dead, Works));
+        two.claims.proves(&two.young, entry("300"), backed(dead, Works));
         assert_eq!(two.ask((dead, Proven), 90_001), (OURS, OTHER));
     }
 
@@ -961,6 +1035,174 @@ mod tests {
         assert_eq!(two.claims.claim(&two.young, backed(dead, Proven), at(1_001)).contest, Some(at(4_600)));
         assert_eq!(two.ask((dead, Proven), 4_599), (OURS, OTHER));
         assert_eq!(two.ask((dead, Proven), 4_600), (OTHER, Claim::Ours { act_from: Some(at(4_690)) }));
+    }
+
+    fn entry(account: &str) -> Sighting {
+        Sighting { account: account.into(), is_owned: false }
+    }
+
+    fn owned(account: &str) -> Sighting {
+        Sighting { is_owned: true, ..entry(account) }
+    }
+
+    /// How an older channel that looked in the account 400 and did not find the number gives way.
+    fn looked() -> Option<Box<Yields>> {
+        Some(Box::new(Yields { has_looked: true, account: Some("400".into()) }))
+    }
+
+    fn with(change: impl FnOnce(&mut Claimant)) -> Claimant {
+        let mut old = Claimant { yields: looked(), has_acted: true, ..claimant("1", 0) };
+        change(&mut old);
+        old
+    }
+
+    #[test]
+    fn a_number_goes_from_who_has_not_found_it_to_who_has_it_elsewhere_and_from_nobody_else() {
+        let lost = Lost(at(400));
+        let (seen, lost_soon) = (owned("300"), Lost(at(4_000)));
+        // The older channel, what is behind both, what the younger one sees, and whether it goes over.
+        let table = [
+            ("an add of it was refused", with(|_| ()), (Proven, Proven), &seen, true),
+            ("it never acted", with(|old| old.has_acted = false), (Proven, Proven), &seen, true),
+            ("its portfolio is not proven", with(|_| ()), (Works, Proven), &seen, true),
+            ("nothing is known of its portfolio yet", with(|_| ()), (Unknown, Proven), &seen, true),
+            ("its credentials died a moment ago", with(|_| ()), (lost_soon, Proven), &seen, true),
+            ("it has found the number", with(|old| *old = numbered("1", 0)), (Proven, Proven), &seen, false),
+            ("and its portfolio is not proven", numbered("1", 0), (Works, Proven), &seen, false),
+            ("and nothing is known of its portfolio", numbered("1", 0), (Unknown, Proven), &seen, false),
+            ("and its credentials died a moment ago", numbered("1", 0), (lost_soon, Proven), &seen, false),
+            ("and its credentials died long ago", numbered("1", 0), (lost, Proven), &seen, true),
+            (
+                "it found that the number is gone",
+                with(|old| old.has_number = true),
+                (Proven, Proven),
+                &seen,
+                true,
+            ),
+            ("a step is in flight", with(|old| old.yields = None), (Proven, Proven), &seen, false),
+            ("both act in one account", with(|_| ()), (Proven, Proven), &owned("400"), false),
+            ("anybody may have such an entry", with(|_| ()), (Proven, Proven), &entry("300"), false),
+            ("the portfolio that sees it is not proven", with(|_| ()), (Proven, Works), &seen, false),
+            ("nothing is known of that portfolio", with(|_| ()), (Proven, Unknown), &seen, false),
+            ("the credentials that saw it died since", with(|_| ()), (Proven, lost_soon), &seen, false),
+        ];
+        for (what, old, behind, seen, goes_over) in table {
+            let two = Two::new(old.clone(), claimant("2", 50));
+            let answer = |old| two.claims.claim(old, backed(behind.0, behind.1), at(5_000));
+            assert_ne!(answer(&two.old).claim, OTHER, "{what}: nobody has proven anything yet");
+            two.claims.proves(&two.young, seen.clone(), backed(Proven, Proven));
+            let expected = if goes_over { OTHER } else { OURS };
+            assert_eq!(answer(&two.old).claim, expected, "{what}");
+            let young = answer(&two.young);
+            assert_eq!(matches!(young.claim, Claim::Ours { .. }), goes_over, "{what}: {:?}", young.claim);
+            if goes_over {
+                // The last one may be in the middle of a pass, if it could act.
+                let act_from = matches!(behind.0, Works | Proven).then(|| at(5_090));
+                assert_eq!(young.claim, Claim::Ours { act_from }, "{what}");
+                assert_eq!(young.contest, None, "{what}: it has it, and reads nothing more for it");
+            }
+        }
+    }
+
+    #[test]
+    fn channels_of_one_portfolio_never_take_a_number_from_each_other() {
+        let claims = Claims::new(PAUSES);
+        claims.filled(at(0));
+        let (old, young) = (key("shop", "old"), key("shop", "young"));
+        claims.apply(&old, with(|_| ()), at(0));
+        claims.apply(&young, claimant("2", 50), at(50));
+        let backing = |_: &PortfolioRef, _: &str| Some(Proven);
+        assert_eq!(claims.claim(&young, backing, at(60)).contest, None, "it looks for nothing");
+        claims.proves(&young, owned("300"), backing);
+        let answer = claims.claim(&young, backing, at(60));
+        assert_eq!(answer.claim, Claim::Other { name: Some("old".into()) });
+    }
+
+    #[test]
+    fn who_acted_says_that_a_number_is_anothers_while_that_one_is_served_and_may_lose_it() {
+        let gone = with(|old| (old.has_number, old.has_managed) = (true, true));
+        let two = Two::new(gone, Claimant { has_acted: true, ..claimant("2", 50) });
+        assert_eq!(two.ask((Proven, Proven), 60), (OURS, OTHER));
+        assert_eq!(two.ask((Lost(at(0)), Proven), 3_600), (OURS, Claim::Undecided), "it is looked for first");
+    }
+
+    #[test]
+    fn who_may_not_have_looked_for_its_number_yet_has_an_hour_for_it() {
+        let yields = Some(Box::new(Yields { has_looked: false, account: None }));
+        let two = Two::new(with(|old| old.yields = yields), claimant("2", 50));
+        let contest = |now| two.claims.claim(&two.young, backed(Proven, Proven), at(now)).contest;
+        assert_eq!(contest(60), Some(at(3_600)));
+        two.claims.proves(&two.young, owned("300"), backed(Proven, Proven));
+        assert_eq!(two.ask((Proven, Proven), 3_599), (OURS, OTHER));
+        assert_eq!(two.ask((Proven, Proven), 3_600).0, OTHER);
+        // It looked meanwhile, and whom that concerns looks as well.
+        let two = Two::new(with(|_| ()), claimant("2", 50));
+        assert_eq!(two.claims.claim(&two.young, backed(Proven, Proven), at(60)).contest, Some(at(0)));
+        let now_looks = |old: Claimant| {
+            let portfolio = PortfolioRef { namespace: "a".into(), name: "acme".into() };
+            two.claims.apply(&two.old, Claimant { portfolio, ..old }, at(61)).woken
+        };
+        assert_eq!(now_looks(with(|old| old.yields = None)), std::slice::from_ref(&two.young));
+        assert!(now_looks(with(|old| old.yields = None)).is_empty());
+    }
+
+    #[test]
+    fn a_number_that_went_over_stays_whatever_the_last_one_does_and_after_a_restart() {
+        let two = Two::new(with(|_| ()), claimant("2", 50));
+        let proves = |who, seen| two.claims.proves(who, seen, backed(Proven, Proven));
+        proves(&two.young, owned("300"));
+        assert_eq!(two.ask((Proven, Proven), 60).0, OTHER);
+        // Before anything of it was stored, a restart finds what was there before, and the same proof decides anew.
+        two.claims.take_over(at(70));
+        assert_eq!(two.ask((Proven, Proven), 71), (OURS, OTHER));
+        proves(&two.young, owned("300"));
+        assert_eq!(two.ask((Proven, Proven), 72).0, OTHER);
+        // From here on the statuses tell it: this one has the number, and the other one says that it is another's.
+        two.young(numbered("2", 50));
+        two.old(with(|old| old.has_acted = false));
+        assert_eq!(two.ask((Proven, Proven), 300), (OTHER, OURS));
+        // Somebody writes an id into the status of the older one, and takes away what it says.
+        let forged = with(|old| (old.has_number, old.yields) = (true, None));
+        two.old(forged.clone());
+        assert_eq!(two.ask((Proven, Proven), 301), (OTHER, OURS));
+        two.claims.take_over(at(400));
+        assert_eq!(two.ask((Proven, Proven), 401).1, OTHER, "a status is believed until it is looked at");
+        two.old(with(|old| old.has_number = true));
+        proves(&two.young, owned("300"));
+        assert_eq!(two.ask((Proven, Proven), 402).0, OTHER);
+        // Created anew it comes last.
+        two.old(Claimant { uid: "3".into(), ..claimant("3", 500) });
+        two.claims.take_over(at(600));
+        assert_eq!(two.ask((Proven, Proven), 601), (OTHER, OURS));
+    }
+
+    #[test]
+    fn of_two_that_have_the_number_the_one_that_took_it_keeps_it_until_it_loses_it() {
+        let two = Two::new(with(|_| ()), claimant("2", 50));
+        let third = key("c", "third");
+        let looked = Some(Box::new(Yields { has_looked: true, account: Some("300".into()) }));
+        two.put(&third, Claimant { yields: looked.clone(), ..claimant("3", 60) });
+        let proven = |_: &PortfolioRef, _: &str| Some(Proven);
+        let manages =
+            |who: &Key, now| matches!(two.claims.claim(who, proven, at(now)).claim, Claim::Ours { .. });
+        let who = |now| [&two.old, &two.young, &third].map(|who| manages(who, now));
+        // One that proves nothing against the first keeps no other from doing so.
+        for useless in [entry("300"), owned("400")] {
+            two.claims.proves(&two.young, useless, proven);
+            assert_eq!(who(70), [true, false, false]);
+        }
+        two.claims.proves(&third, owned("300"), proven);
+        assert_eq!(who(71), [false, false, true]);
+        two.claims.proves(&two.young, owned("500"), proven);
+        assert_eq!(who(72), [false, false, true], "it was there first");
+        assert_eq!(two.claims.claim(&two.young, proven, at(72)).contest, None);
+        two.put(&third, numbered("3", 60));
+        assert_eq!(two.claims.claim(&two.young, proven, at(73)).contest, None);
+        // Its number is gone, and another one has it.
+        two.put(&third, Claimant { yields: looked, ..numbered("3", 60) });
+        assert_eq!(two.claims.claim(&two.young, proven, at(74)).contest, Some(at(60)));
+        two.claims.proves(&two.young, owned("500"), proven);
+        assert_eq!(who(75), [false, true, false]);
     }
 
     #[test]
@@ -981,9 +1223,9 @@ mod tests {
         #[derive(Clone, Debug)]
         enum Event {
             Backing(usize, Backing),
-            Becomes(usize, bool, bool),
+            Becomes(usize, bool, bool, Option<bool>),
             Eligible(usize, bool),
-            Proves(usize),
+            Proves(usize, bool),
             TakeOver,
         }
 
@@ -999,9 +1241,10 @@ mod tests {
         fn event() -> impl Strategy<Value = Event> {
             prop_oneof![
                 (0_usize..3, backing()).prop_map(|(who, backing)| Event::Backing(who, backing)),
-                (0_usize..3, any::<bool>(), any::<bool>()).prop_map(|(who, n, a)| Event::Becomes(who, n, a)),
+                (0_usize..3, any::<bool>(), any::<bool>(), any::<Option<bool>>())
+                    .prop_map(|(who, number, acted, looked)| Event::Becomes(who, number, acted, looked)),
                 (0_usize..3, any::<bool>()).prop_map(|(who, is)| Event::Eligible(who, is)),
-                (0_usize..3).prop_map(Event::Proves),
+                (0_usize..3, any::<bool>()).prop_map(|(who, is_owned)| Event::Proves(who, is_owned)),
                 Just(Event::TakeOver),
             ]
         }
@@ -1031,15 +1274,17 @@ mod tests {
                     now += pause;
                     match event {
                         Event::Backing(who, backing) => behind[who] = backing,
-                        Event::Becomes(who, has_number, has_acted) => {
+                        Event::Becomes(who, has_number, has_acted, looked) => {
                             (channels[who].has_number, channels[who].has_acted) = (has_number, has_acted);
+                            channels[who].yields =
+                                looked.map(|has_looked| Box::new(Yields { has_looked, account: None }));
                             claims.apply(&keys[who], channels[who].clone(), at(now));
                         }
                         Event::Eligible(who, is) => {
                             channels[who].is_eligible = is;
                             claims.apply(&keys[who], channels[who].clone(), at(now));
                         }
-                        Event::Proves(who) => claims.proves(&keys[who], |_, namespace| {
+                        Event::Proves(who, is_owned) => claims.proves(&keys[who], Sighting { is_owned, ..entry("300") }, |_, namespace| {
                             keys.iter().position(|k| &*k.namespace == namespace).map(|i| behind[i])
                         }),
                         Event::TakeOver => claims.take_over(at(now)),

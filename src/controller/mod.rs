@@ -33,25 +33,39 @@ mod view;
 mod watch;
 mod work;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use kube::Client;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::{sync::watch as told, time::timeout};
+use tokio::{
+    sync::watch as told,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::engine::limits::Limits;
 use crate::{
     cluster::{DEADLINE, event::Events},
     meta::port::{Clock, GraphSource},
-    run::{may_work::MayWork, pass::Ids},
+    repeat::Repeats,
+    run::{
+        late::Writer,
+        may_work::MayWork,
+        pass::{Ids, longest},
+        unwritten::Unwritten,
+    },
     telemetry::{health::Health, metrics::Metrics},
 };
 
 use claim::{Claims, Pauses};
 use index::Index;
 use lead::Candidate;
+use records::ChannelMemories;
 use signal::{CHANNELS, PORTFOLIOS};
 use supervise::{Fallen, Tasks};
 pub use watch::Watched;
@@ -126,6 +140,14 @@ where
     let places = (usize::from(concurrency), PORTFOLIOS_AT_ONCE);
     let index = Arc::new(Index::new(clock.clone(), Claims::new(pauses), &watched, places));
     let publishing = TaskTracker::new();
+    let (limits, unwritten) = (Arc::new(limits), Arc::<Unwritten>::default());
+    let late = Arc::new(Writer {
+        memories: ChannelMemories(client.clone()),
+        unwritten: unwritten.clone(),
+        clock: clock.clone(),
+        limits: limits.clone(),
+        repeats: Repeats::default(),
+    });
     let work = Work {
         index: index.clone(),
         client: client.clone(),
@@ -133,10 +155,10 @@ where
         events: Events::new(client.clone(), instance, &publishing),
         source: Arc::new(source),
         clock,
-        limits: Arc::new(limits),
+        limits: limits.clone(),
         ids: Arc::new(Ids::new(random()?)),
         budget: BUDGET,
-        unwritten: Arc::default(),
+        unwritten: unwritten.clone(),
         told: may_work,
         health: health.clone(),
         metrics: metrics.clone(),
@@ -156,6 +178,8 @@ where
     tasks.begin("the look at the watches", |pulse| async move {
         own.check_watches(&told, &to, &pulse).await;
     });
+    let own = late.clone();
+    tasks.begin("the writing of late outcomes", |pulse| async move { own.run(|| pulse.beat()).await });
     let held = election.map(|(election, told)| {
         health.missing_part(lead::PART, &format!("the {} was not read yet", election.named()));
         let candidate = Candidate {
@@ -175,11 +199,13 @@ where
         (election.lease(&client), election)
     });
     metrics.leads(held.is_none());
+    let asked = OnceLock::new();
     let ended = {
         let mut working = std::pin::pin!(work.terms(&stop));
         // What was begun may take a while to end; it is told before.
         let stopping = async {
             stop.cancelled().await;
+            let _ = asked.set(Instant::now());
             health.missing_part("stop", "the operator is stopping");
             std::future::pending::<Infallible>().await
         };
@@ -187,6 +213,7 @@ where
             ended = &mut working => ended,
             never = stopping => match never {},
             fallen = tasks.fallen() => {
+                let _ = asked.set(Instant::now());
                 stop.cancel();
                 working.await.and(Err(fallen))
             }
@@ -201,8 +228,18 @@ where
     }
     metrics.leads(false);
     publishing.close();
+    let writing = async {
+        // No longer than what was begun may take: the pod is given that time.
+        let end = *asked.get_or_init(Instant::now) + longest(&limits, DEADLINE);
+        if timeout_at(end, late.drain(|| ())).await.is_err() {
+            warn!(
+                left = unwritten.left(),
+                "some outcomes were not written; the next process decides from their intents"
+            );
+        }
+    };
     // What is told of the last passes; nothing waits long for an event.
-    let _ = timeout(DEADLINE, publishing.wait()).await;
+    let _ = tokio::join!(writing, timeout(DEADLINE, publishing.wait()));
     info!("stopped");
     Ok(ended?)
 }

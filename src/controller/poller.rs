@@ -322,7 +322,7 @@ mod tests {
         });
         let ctx = fixture::context(Client::new(nobody, "shop"), sandbox.clone());
         let portfolio = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
-        ctx.portfolios.declare(&portfolio, "1", Vec::new());
+        ctx.portfolios.declare(&portfolio, "1", Arc::default());
         let view = PortfolioView::spec_invalid("shop", "acme", BUSINESS, "");
         ctx.portfolios.publish(&portfolio, "1", view, Some(graph));
         let channels = &ctx.signals.channels;

@@ -1,7 +1,8 @@
 //! Which object is worked on next, and how many at once.
 //!
 //! Four classes, the urgent first: a person waits, an edit, a step in progress, a look for drift. Within a class the
-//! portfolios take turns, within a portfolio its accounts, and who came first goes first.
+//! portfolios take turns, within a portfolio its accounts, and who came first goes first. Where nobody is in a hurry, many of
+//! an account have their turns together, since they share a list.
 //!
 //! Work needs a place. It leaves its place while it waits for Meta or for a Secret, and stands in line for another
 //! when it has what it waited for. So a slow account never holds a place that another could use. How many may wait
@@ -124,6 +125,8 @@ struct Inner<K> {
     lanes: HashSet<Arc<Lane>>,
     /// How many in a lane wait without a place.
     away: HashMap<Lane, usize>,
+    /// Of which a crowd has its turns, and when the last of it was let in.
+    open: HashMap<Lane, Instant>,
     /// Those in line for another place, by the ticket with which they were begun.
     returning: HashMap<u64, Return>,
     tickets: u64,
@@ -259,6 +262,17 @@ const fn room(class: Urgency) -> usize {
     }
 }
 
+/// How many of a lane are let in one after the other while others stand in line. They share one list: where nobody is in a
+/// hurry they have their turns together, so that not the lists of all accounts are needed again and again.
+const fn stint(class: Urgency) -> u32 {
+    if is_urgent(class) { 1 } else { 128 }
+}
+
+/// Crowds of accounts that have their turns at the same time, where nobody is in a hurry: their lists are kept until then.
+const OPEN: usize = 64;
+/// One that waits for Meta for so long does not count.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Whether somebody is in a hurry.
 const fn is_urgent(class: Urgency) -> bool {
     matches!(class, Urgency::Person | Urgency::Edit)
@@ -282,10 +296,15 @@ enum Ticket<K> {
     Resume(u64),
 }
 
+const fn is_resume<K>(ticket: &Ticket<K>) -> bool {
+    matches!(ticket, Ticket::Resume(_))
+}
+
 /// Who stands in line in one class.
 struct Line<K> {
     portfolios: VecDeque<PortfolioRef>,
-    targets: HashMap<PortfolioRef, VecDeque<Target>>,
+    /// With how many were let in since its turn came.
+    targets: HashMap<PortfolioRef, VecDeque<(Target, u32)>>,
     tickets: HashMap<Lane, VecDeque<Ticket<K>>>,
     /// How many of these are of work that was begun.
     resumes: usize,
@@ -311,7 +330,7 @@ impl<K> Line<K> {
             return;
         }
         let targets = self.targets.entry(lane.portfolio.clone()).or_default();
-        targets.push_back(lane.target.clone());
+        targets.push_back((lane.target.clone(), 0));
         if targets.len() == 1 {
             self.portfolios.push_back(lane.portfolio.clone());
         }
@@ -327,7 +346,7 @@ impl<K> Line<K> {
         *resumes = tickets.values().flatten().filter(is_begun).count();
         tickets.retain(|_, tickets| !tickets.is_empty());
         for (portfolio, targets) in targets.iter_mut() {
-            targets.retain(|target| {
+            targets.retain(|(target, _)| {
                 tickets.contains_key(&Lane { portfolio: portfolio.clone(), target: target.clone() })
             });
         }
@@ -335,11 +354,16 @@ impl<K> Line<K> {
         portfolios.retain(|portfolio| targets.contains_key(portfolio));
     }
 
-    /// The first ticket that `admits` lets through; its lane and portfolio go to the end.
-    fn pop(&mut self, admits: impl Fn(&Lane, &Ticket<K>) -> bool) -> Option<(Lane, Ticket<K>)> {
+    /// The first ticket that `admits` lets through, and whether its lane goes on: after so many, or the last, lane and
+    /// portfolio go to the end.
+    fn pop(
+        &mut self,
+        stint: u32,
+        admits: impl Fn(&Lane, &Ticket<K>) -> bool,
+    ) -> Option<(Lane, Ticket<K>, bool)> {
         let admitted = |portfolio: &PortfolioRef| {
             let targets = self.targets.get(portfolio)?;
-            targets.iter().enumerate().find_map(|(at, target)| {
+            targets.iter().enumerate().find_map(|(at, (target, _))| {
                 let lane = Lane { portfolio: portfolio.clone(), target: target.clone() };
                 let ticket = self.tickets.get(&lane)?.front()?;
                 admits(&lane, ticket).then_some((at, lane))
@@ -351,10 +375,17 @@ impl<K> Line<K> {
         let ticket = tickets.pop_front()?;
         self.resumes -= usize::from(matches!(ticket, Ticket::Resume(_)));
         let targets = self.targets.get_mut(&lane.portfolio)?;
-        let target = targets.remove(target_at);
         if tickets.is_empty() {
             self.tickets.remove(&lane);
+            targets.remove(target_at);
         } else {
+            let (_, let_in) = targets.get_mut(target_at)?;
+            *let_in += 1;
+            if *let_in < stint {
+                return Some((lane, ticket, true));
+            }
+            *let_in = 0;
+            let target = targets.remove(target_at);
             targets.extend(target);
         }
         let portfolio = self.portfolios.remove(at);
@@ -363,7 +394,7 @@ impl<K> Line<K> {
         } else {
             self.portfolios.extend(portfolio);
         }
-        Some((lane, ticket))
+        Some((lane, ticket, false))
     }
 }
 
@@ -386,6 +417,7 @@ impl<K: Handle> Inner<K> {
         self.lines = Default::default();
         self.stale = 0;
         self.away.clear();
+        self.open.clear();
         self.returning.clear();
         self.dates.clear();
         self.woken.clear();
@@ -608,9 +640,12 @@ impl<K: Handle> Inner<K> {
         self.come(now);
         self.rouse(now);
         self.pressed = self.pressed.filter(|until| now < *until);
+        while let Some((lane, _)) = self.slowest().filter(|(_, at)| *at + SLOW <= now) {
+            self.open.remove(&lane);
+        }
         for class in CLASSES {
             while self.free > 0 {
-                let (away, entries) = (&self.away, &self.entries);
+                let (away, entries, open) = (&self.away, &self.entries, &self.open);
                 let is_paced = !is_urgent(class) && self.next_begin(now) > now;
                 let may_begin = is_urgent(class) || self.pressed.is_none() || self.beside < BESIDE;
                 if !may_begin && self.lines[index(class)].resumes == 0 {
@@ -620,10 +655,18 @@ impl<K: Handle> Inner<K> {
                     Ticket::Resume(_) => true,
                     Ticket::Begin { key, .. } => {
                         let waits = is_paced && entries.get(key).is_some_and(|entry| entry.is_roused);
-                        may_begin && !waits && away.get(lane).is_none_or(|away| *away < room(class))
+                        let may_open = is_urgent(class) || open.len() < OPEN || open.contains_key(lane);
+                        may_begin
+                            && !waits
+                            && may_open
+                            && away.get(lane).is_none_or(|away| *away < room(class))
                     }
                 };
-                let Some((lane, ticket)) = self.lines[index(class)].pop(admits) else { break };
+                let popped = self.lines[index(class)].pop(stint(class), admits);
+                let Some((lane, ticket, goes_on)) = popped else { break };
+                if !is_urgent(class) {
+                    self.open(&lane, goes_on, now);
+                }
                 match ticket {
                     Ticket::Resume(ticket) => {
                         // It may stand in a better line by now, or nowhere.
@@ -669,11 +712,36 @@ impl<K: Handle> Inner<K> {
         None
     }
 
+    /// One of a lane is let in, and more of it are next, or it comes to the end of the line.
+    fn open(&mut self, lane: &Lane, goes_on: bool, now: Instant) {
+        match (self.open.get_mut(lane), goes_on) {
+            (Some(at), true) => *at = now,
+            (Some(_), false) => _ = self.open.remove(lane),
+            (None, true) => _ = self.open.insert(lane.clone(), now),
+            (None, false) => {}
+        }
+    }
+
+    /// Where no other crowd may begin: the one that waits for Meta the longest, and since when.
+    fn slowest(&self) -> Option<(Lane, Instant)> {
+        if self.open.len() < OPEN {
+            return None;
+        }
+        let is_back = |lane: &Lane| {
+            let first = |line: &Line<K>| line.tickets.get(lane).and_then(VecDeque::front).map(is_resume);
+            self.lines.iter().any(|line| first(line) == Some(true))
+        };
+        let waiting = self.open.iter().filter(|(lane, _)| self.away.contains_key(*lane) && !is_back(lane));
+        waiting.min_by_key(|(_, at)| **at).map(|(lane, at)| (lane.clone(), *at))
+    }
+
     /// When something may begin that could not before.
     fn next_date(&self, now: Instant) -> Option<Instant> {
         let woken = (!self.woken.is_empty()).then(|| self.next_wake(now));
         let roused = Some(self.next_begin(now)).filter(|at| self.roused > 0 && *at > now);
-        self.dates.first().map(|(at, _)| *at).into_iter().chain(self.pressed).chain(woken).chain(roused).min()
+        let open = self.slowest().map(|(_, at)| at + SLOW);
+        let dates = self.dates.first().map(|(at, _)| *at).into_iter();
+        dates.chain(self.pressed).chain(woken).chain(roused).chain(open).min()
     }
 
     fn takes_place(&mut self, class: Urgency) {
@@ -731,6 +799,7 @@ impl<K: Handle> Queue<K> {
             lines: Default::default(),
             lanes: HashSet::new(),
             away: HashMap::new(),
+            open: HashMap::new(),
             returning: HashMap::new(),
             tickets: 0,
             stale: 0,

@@ -1,4 +1,5 @@
-//! The port through which a pass keeps its status, held by a cluster: the status of one channel.
+//! The ports through which a pass keeps its status, and what comes late its memory, held by a cluster: the status of one
+//! channel.
 
 use std::sync::Arc;
 
@@ -14,7 +15,12 @@ use crate::{
         read::{Objects, Stored, Wanted},
         status,
     },
-    run::pass::{Live, ReadError, Record, Records, WriteError},
+    engine::memory::Memory,
+    run::{
+        late::Memories,
+        pass::{Live, ReadError, Record, Records, WriteError},
+        unwritten::Owed,
+    },
 };
 
 /// A status, and the version of the object that it stands in.
@@ -100,5 +106,28 @@ impl Records for ChannelRecords {
             Err(Failed::Gone(_)) => Err(ReadError::Gone),
             Err(error) => Err(ReadError::Failed(error.to_string())),
         }
+    }
+}
+
+/// The memories of all channels.
+pub struct ChannelMemories(pub Client);
+
+impl ChannelMemories {
+    fn records(&self, of: &Owed) -> ChannelRecords {
+        ChannelRecords::new(&self.0, &of.namespace, &of.name, &of.uid)
+    }
+}
+
+impl Memories for ChannelMemories {
+    type Version = Standing;
+
+    async fn read(&self, of: &Owed) -> Result<Live<Standing>, ReadError> {
+        self.records(of).read_live().await
+    }
+
+    async fn write(&self, of: &Owed, memory: &Memory, expected: &Standing) -> Result<(), WriteError> {
+        let standing = expected.status.as_deref().cloned().unwrap_or_default();
+        let next = lower::remembering(memory, &standing);
+        self.records(of).apply(&next, &expected.resource_version).await.map(drop)
     }
 }

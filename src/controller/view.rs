@@ -29,7 +29,7 @@ struct Slot<G> {
     /// A re-created portfolio is another one, whose view is not known yet.
     uid: Box<str>,
     /// From the object as it stands now, so that a grant that was taken away ends at once.
-    access: Vec<Access>,
+    access: Arc<[Access]>,
     view: Option<Arc<PortfolioView>>,
     graph: Option<G>,
     /// What its status waits for.
@@ -64,7 +64,7 @@ impl<G: Clone> Portfolios<G> {
     }
 
     /// A portfolio exists and grants this; tells whether its channels have to know.
-    pub fn declare(&self, of: &PortfolioRef, uid: &str, access: Vec<Access>) -> bool {
+    pub fn declare(&self, of: &PortfolioRef, uid: &str, access: Arc<[Access]>) -> bool {
         let mut slots = self.write();
         match slots.get_mut(of) {
             Some(slot) if *slot.uid == *uid && slot.access == access => false,
@@ -99,9 +99,11 @@ impl<G: Clone> Portfolios<G> {
         let mut slots = self.write();
         let Some(slot) = slots.get_mut(of).filter(|slot| *slot.uid == *uid) else { return false };
         let wakes = slot.view.as_deref().is_none_or(|before| is_news(before, &view));
-        if slot.view.as_deref() != Some(&view) {
-            slot.view = Some(Arc::new(view));
+        // It may be much, and whoever publishes keeps it too: it is there once.
+        if slot.access == view.access {
+            slot.access = view.access.clone();
         }
+        slot.view = Some(Arc::new(view));
         slot.graph = graph;
         wakes
     }
@@ -228,7 +230,7 @@ mod tests {
             facts: Fact::NotAsked,
             reach: Reach::Unread,
             expect_country: None,
-            access: Vec::new(),
+            access: Arc::default(),
             throttled_until: None,
         }
     }
@@ -237,7 +239,7 @@ mod tests {
     fn a_refusal_does_not_reveal_whether_the_portfolio_exists() {
         let portfolios = Portfolios::<()>::default();
         portfolios.filled();
-        portfolios.declare(&of(), "1", Vec::new());
+        portfolios.declare(&of(), "1", Arc::default());
         let stranger = portfolios.state(&of(), "shop").0;
         let nothing = portfolios.state(&PortfolioRef { name: "none".into(), ..of() }, "shop").0;
         assert_eq!(stranger, nothing);
@@ -248,9 +250,9 @@ mod tests {
     fn a_grant_that_is_taken_away_ends_at_once() {
         let portfolios = Portfolios::<()>::default();
         portfolios.filled();
-        portfolios.declare(&of(), "1", vec![Access { namespaces: vec!["shop".into()], accounts: None }]);
+        portfolios.declare(&of(), "1", [Access { namespaces: ["shop"].into(), accounts: None }].into());
         assert!(portfolios.may_use(&of(), "shop"));
-        assert!(portfolios.declare(&of(), "1", Vec::new()));
+        assert!(portfolios.declare(&of(), "1", Arc::default()));
         assert!(!portfolios.may_use(&of(), "shop"));
         assert_eq!(portfolios.state(&of(), "shop").0, PortfolioState::NotUsable);
     }
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn channels_wake_for_a_credential_and_never_for_a_counter() {
         let portfolios = Portfolios::default();
-        portfolios.declare(&of(), "1", Vec::new());
+        portfolios.declare(&of(), "1", Arc::default());
         assert!(portfolios.publish(&of(), "1", view(), Some(())));
         let throttled = PortfolioView { throttled_until: Some(jiff::Timestamp::UNIX_EPOCH), ..view() };
         assert!(!portfolios.publish(&of(), "1", throttled, Some(())));
@@ -270,7 +272,7 @@ mod tests {
     fn a_portfolio_is_proven_by_its_business_or_by_an_account_and_by_nothing_of_another_one() {
         use crate::engine::portfolio::{BusinessFacts, Reachable};
         let portfolios = Portfolios::default();
-        portfolios.declare(&of(), "1", Vec::new());
+        portfolios.declare(&of(), "1", Arc::default());
         let backing = || portfolios.backing(&of(), "meta");
         assert_eq!((backing(), portfolios.backing(&of(), "shop")), (Some(Backing::Unknown), None));
         assert!(!portfolios.shows_account(&of(), "a"), "nothing was published");
@@ -295,7 +297,7 @@ mod tests {
         let since = jiff::Timestamp::UNIX_EPOCH;
         portfolios.publish(&of(), "1", PortfolioView { lost: Some(since), ..view() }, Some(()));
         assert_eq!(backing(), Some(Backing::Lost(since)));
-        portfolios.declare(&of(), "2", Vec::new());
+        portfolios.declare(&of(), "2", Arc::default());
         portfolios.publish(&of(), "2", view(), Some(()));
         assert_eq!(backing(), Some(Backing::Works), "created again");
     }
@@ -304,10 +306,10 @@ mod tests {
     fn a_portfolio_that_was_created_again_does_not_serve_with_what_was_found_of_the_one_before() {
         let portfolios = Portfolios::default();
         portfolios.filled();
-        portfolios.declare(&of(), "1", Vec::new());
+        portfolios.declare(&of(), "1", Arc::default());
         assert!(portfolios.publish(&of(), "1", view(), Some("old")));
         portfolios.remove(&of());
-        portfolios.declare(&of(), "2", Vec::new());
+        portfolios.declare(&of(), "2", Arc::default());
         assert!(!portfolios.publish(&of(), "1", view(), Some("old")), "a look that began before");
         assert_eq!(portfolios.state(&of(), "meta"), (PortfolioState::NotYet, None));
         assert!(portfolios.publish(&of(), "2", view(), Some("new")));

@@ -28,7 +28,7 @@ use crate::engine::{
             PlatformType, ReviewStatus, Sendability, TokenType, VerificationStatus,
         },
         limits::Limits,
-        memory::{Memory, Origin},
+        memory::{Entry, EntryOutcome, Intent, Memory, Origin},
         observed::{
             Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
             ProcessFacts, Searched, WebhookConfiguration,
@@ -123,7 +123,7 @@ pub fn desired_portfolio() -> DesiredPortfolio {
         app: None,
         expect_name: None,
         expect_country: None,
-        access: Vec::new(),
+        access: Arc::default(),
         app_webhook: None,
     }
 }
@@ -173,7 +173,7 @@ pub fn view() -> PortfolioView {
         facts: Fact::Known(business()),
         reach: Reach::Accounts(vec![reachable(ACCOUNT)]),
         expect_country: None,
-        access: Vec::new(),
+        access: Arc::default(),
         throttled_until: None,
     }
 }
@@ -507,6 +507,34 @@ pub fn register() -> Step {
 
 pub fn outcome(step: StepKind) -> Outcome {
     Outcome { intent: Some("i1".into()), step, at: now(), result: accepted() }
+}
+
+/// A memory in which this step is on its way, of which [`outcome`] tells.
+pub fn on_its_way(step: StepKind) -> Memory {
+    let entry = Entry {
+        id: "i1".into(),
+        at: now(),
+        outcome: EntryOutcome::Started,
+        cause: Cause::Automatic,
+        subject: None,
+        settle_until: None,
+        secret_before: None,
+        refusal: None,
+    };
+    let intent = Intent {
+        id: entry.id.clone(),
+        step: step.into(),
+        reason: "it is due".into(),
+        started_at: entry.at,
+        send_before: later(1),
+        settle_until: later(10),
+        generation: 1,
+        subject: None,
+        absent_before: None,
+    };
+    let mut memory = Memory { in_flight: Some(intent), ..Memory::default() };
+    memory.ledger.push(step, entry, 10);
+    memory
 }
 
 /// Everything that a plan is made of.

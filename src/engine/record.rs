@@ -15,6 +15,7 @@ use crate::engine::{
         outcome::{Accepted, Outcome, is_postponed},
         step::{Cause, Planned, Step, StepKind},
         time::later,
+        word::Vocabulary,
     },
 };
 
@@ -158,6 +159,54 @@ pub fn fold(memory: &Memory, outcome: &Outcome, plan: &Plan, limits: &Limits) ->
         None => fold_repeatable(&mut memory, outcome, plan, limits),
     }
     memory
+}
+
+/// What an outcome is worth to a memory that others may have written since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Late {
+    /// The memory is this one with it.
+    News(Box<Memory>),
+    /// The memory holds it already.
+    Known,
+    /// Somebody else has decided what became of the intent, or the intent is not there any more.
+    Decided,
+    /// A part of the memory is not understood, so nothing may be written into it.
+    NotUnderstood,
+}
+
+/// Folds an outcome into a memory that others may have written since. As long as its intent is in flight, it counts. Where
+/// somebody has decided meanwhile that nothing became of it, only a refusal that proves so still counts, and only while
+/// nothing else was begun: it allows less than not to know. What Meta accepted shows there, and what was not looked at
+/// would give back an attempt that somebody counts on.
+pub fn fold_late(memory: &Memory, outcome: &Outcome, limits: &Limits) -> Late {
+    if memory.unknown.is_some() {
+        return Late::NotUnderstood;
+    }
+    let of = |memory: &Memory| {
+        let mut entries = memory.ledger.of(outcome.step).iter();
+        entries.find(|entry| Some(&entry.id) == outcome.intent.as_ref()).cloned()
+    };
+    let (Some(id), Some(entry)) = (&outcome.intent, of(memory)) else { return Late::Decided };
+    let mut folded = memory.clone();
+    fold_attempt(&mut folded, id, outcome, limits);
+    let is_open = memory.in_flight.as_ref().is_some_and(|intent| intent.id == *id);
+    let is_same = of(&folded).is_some_and(|folded| folded.outcome == entry.outcome);
+    let is_last = || {
+        let mut all = StepKind::ALL.iter().flat_map(|kind| memory.ledger.of(*kind));
+        memory.in_flight.is_none() && all.all(|other| other.at <= entry.at)
+    };
+    let is_refusal = || match &outcome.result {
+        Err(Failure::Refused(refusal)) => {
+            !is_postponed(outcome.step, refusal) && !refusal.may_have_happened() && !refusal.holds_already()
+        }
+        Ok(_) | Err(_) => false,
+    };
+    match () {
+        () if is_same && folded.in_flight == memory.in_flight => Late::Known,
+        () if is_open => Late::News(Box::new(folded)),
+        () if entry.is_inconclusive() && is_refusal() && is_last() => Late::News(Box::new(folded)),
+        () => Late::Decided,
+    }
 }
 
 fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limits) {
@@ -390,5 +439,108 @@ fn may_have_effect(result: &Result<Accepted, Failure>) -> bool {
         Ok(_) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => true,
         Err(Failure::Refused(refusal)) => refusal.holds_already() || refusal.may_have_happened(),
         Err(Failure::NotSent(_) | Failure::Throttled(_) | Failure::NoRoom(_)) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{
+        fixture::{accepted, later as in_minutes, no_answer, on_its_way, outcome, refused},
+        value::failure::{Class, Scope},
+    };
+
+    /// How a memory is when another leader has looked for the effect in vain.
+    fn decided(kind: StepKind) -> Memory {
+        let mut memory = on_its_way(kind);
+        memory.in_flight = None;
+        entry_mut(&mut memory, kind, 0, |entry| entry.outcome = EntryOutcome::NoAnswer);
+        memory
+    }
+
+    fn with(mut memory: Memory, change: impl FnOnce(&mut Memory)) -> Memory {
+        change(&mut memory);
+        memory
+    }
+
+    fn mismatch() -> Result<Accepted, Failure> {
+        refused(133_005, None, Class::Person)
+    }
+
+    fn throttled() -> Result<Accepted, Failure> {
+        let Err(Failure::Refused(refusal)) = refused(80_007, None, Class::WaitUntil) else { unreachable!() };
+        Err(Failure::Refused(Refusal { scope: Scope::Account, ..refusal }))
+    }
+
+    fn not_sent() -> Result<Accepted, Failure> {
+        Err(Failure::NotSent("no connection".into()))
+    }
+
+    #[test]
+    fn what_comes_late_counts_while_its_intent_is_open_and_after_that_only_if_it_allows_less() {
+        use StepKind::{Register, RequestCode, SetPin};
+        let open = || on_its_way(Register);
+        let later_one =
+            |kind, at| Entry { id: "i2".into(), at, ..on_its_way(kind).ledger.of(kind)[0].clone() };
+        let then = |kind: StepKind| {
+            with(decided(Register), |m| m.ledger.push(kind, later_one(kind, in_minutes(11)), 10))
+        };
+        let written = |kind, result| {
+            let outcome = Outcome { result, ..outcome(kind) };
+            let Late::News(memory) = fold_late(&on_its_way(kind), &outcome, &Limits::default()) else {
+                panic!("it is news")
+            };
+            *memory
+        };
+        let seen = with(decided(Register), |m| {
+            entry_mut(m, Register, 0, |one| one.outcome = EntryOutcome::Accepted)
+        });
+        let rows = [
+            ("refused, open", open(), Register, mismatch(), Ok(EntryOutcome::Refused)),
+            ("accepted, open", open(), Register, accepted(), Ok(EntryOutcome::Accepted)),
+            ("not sent, open", open(), Register, not_sent(), Ok(EntryOutcome::NotSent)),
+            ("no answer, open", open(), Register, no_answer(), Ok(EntryOutcome::NoAnswer)),
+            ("written", written(Register, mismatch()), Register, mismatch(), Err(Late::Known)),
+            ("written, open", written(Register, no_answer()), Register, no_answer(), Err(Late::Known)),
+            ("refused, decided", decided(Register), Register, mismatch(), Ok(EntryOutcome::Refused)),
+            ("accepted, decided", decided(SetPin), SetPin, accepted(), Err(Late::Decided)),
+            ("not sent, decided", decided(Register), Register, not_sent(), Err(Late::Decided)),
+            ("not looked at, decided", decided(RequestCode), RequestCode, throttled(), Err(Late::Decided)),
+            (
+                "may have happened",
+                decided(Register),
+                Register,
+                refused(2, None, Class::Retry),
+                Err(Late::Decided),
+            ),
+            (
+                "was done before",
+                decided(SetPin),
+                SetPin,
+                refused(1, None, Class::AlreadyDone),
+                Err(Late::Decided),
+            ),
+            ("the same again since", then(Register), Register, mismatch(), Err(Late::Decided)),
+            ("another step since", then(RequestCode), Register, mismatch(), Err(Late::Decided)),
+            ("its effect was seen", seen, Register, mismatch(), Err(Late::Decided)),
+            ("another history", Memory::default(), Register, mismatch(), Err(Late::Decided)),
+        ];
+        for (what, memory, step, result, expected) in rows {
+            let late = fold_late(&memory, &Outcome { result, ..outcome(step) }, &Limits::default());
+            let told = match late {
+                Late::News(folded) => {
+                    let entry = &folded.ledger.of(step)[0];
+                    let is_closed = entry.outcome != EntryOutcome::NoAnswer;
+                    assert_eq!(folded.in_flight.is_none(), is_closed, "{what}");
+                    Ok(entry.outcome)
+                }
+                other => Err(other),
+            };
+            assert_eq!(told, expected, "{what}");
+        }
+        let newer = with(on_its_way(Register), |m| m.unknown = Some("a newer format".into()));
+        let late =
+            fold_late(&newer, &Outcome { result: mismatch(), ..outcome(Register) }, &Limits::default());
+        assert_eq!(late, Late::NotUnderstood);
     }
 }

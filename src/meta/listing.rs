@@ -275,10 +275,14 @@ impl Lists {
                     let reading = read(under_way.position.clone()).in_current_span();
                     let (landed, flight) = watch::channel(());
                     slot.flight = Some(flight.clone());
-                    let (slots, key) = (Arc::clone(&self.0), key.clone());
+                    let (slots, key, own) = (Arc::clone(&self.0), key.clone(), flight.clone());
                     tokio::spawn(async move {
                         let outcome = reading.await;
-                        if let Some(slot) = lock(&slots).get_mut(&key) {
+                        // A list that was begun since then has pages of its own.
+                        let is_own = |slot: &&mut Slot| {
+                            slot.flight.as_ref().is_some_and(|flight| flight.same_channel(&own))
+                        };
+                        if let Some(slot) = lock(&slots).get_mut(&key).filter(is_own) {
                             slot.flight = None;
                             slot.take(outcome, now);
                         }

@@ -6,6 +6,7 @@
 
 pub mod act;
 pub mod attempts;
+pub mod late;
 pub mod may_work;
 pub mod observe;
 pub mod pass;

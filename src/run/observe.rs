@@ -75,6 +75,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         read_if(look.verify_token, secrets, desired.webhook.as_ref().map(|w| &w.verify_token)),
         read_picture(look, secrets, desired.picture.as_ref()),
     );
+    process.looked_before = process.last_success;
     if meta.seen.is_some() {
         process.last_success = process.last_success.max(meta.seen);
     }
@@ -87,7 +88,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         materials.picture = picture;
     }
     let now = clock.now();
-    let observed = Observed {
+    let mut observed = Observed {
         claim,
         portfolio,
         account: meta.account,
@@ -107,6 +108,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         begun,
         process,
     };
+    observed.process.pin_sent = materials.pin.as_ref().and_then(|pin| seen.sent_by(pin)).map(Into::into);
     (observed, materials)
 }
 

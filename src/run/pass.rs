@@ -288,8 +288,8 @@ pub enum PassError {
 /// # Errors
 ///
 /// Says why nothing came of it; no step was sent then, except with [`PassError::Lost`]
-/// and a failed write of an outcome. That is kept in the process and written by the next pass; after the end of the
-/// process the engine decides from the intent.
+/// and a failed write of an outcome. That is kept in the process and written by the next pass, or by
+/// [`Writer`](super::late::Writer); after the end of the process the engine decides from the intent.
 pub async fn pass<G, S, R, A, C, P>(
     shell: &Shell<C>,
     mut input: Input<R::Version>,
@@ -490,7 +490,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let span = error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref());
         let outcome = Box::pin(acting).instrument(span).await;
         if outcome.is_attempt() {
-            self.remember(&planned.step, now);
+            self.remember(&planned.step, intended.as_deref(), now);
         }
         if let Step::CreatePin { .. } = planned.step {
             let why = match &outcome.result {
@@ -699,7 +699,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn unwritten(&self, outcome: &Outcome, error: WriteError) -> PassError {
         self.log_unwritten(outcome, &error.to_string());
-        self.input.unwritten.keep(&self.input.live.uid, outcome, &self.decided.plan, &self.shell.limits);
+        self.input.unwritten.keep(&self.input.desired, outcome);
         PassError::Write(error)
     }
 
@@ -715,14 +715,19 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         );
     }
 
-    /// The value in the Secret when a code is asked for, and each value that is tried, are no answer later.
-    fn remember(&self, step: &Step, now: Timestamp) {
-        if !matches!(step, Step::RequestCode { .. } | Step::VerifyCode { .. }) {
-            return;
-        }
-        if let Some(code) = &self.decided.materials.code {
-            let mut volatile = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
-            volatile.remember(code, now, self.shell.limits.code_life);
+    /// The value in the Secret when a code is asked for, and each value that is tried, are no answer later. A PIN that was sent
+    /// is no other one because something else made a new version of its Secret.
+    fn remember(&self, step: &Step, intent: Option<&str>, now: Timestamp) {
+        let Materials { code, pin, .. } = &self.decided.materials;
+        let mut volatile = self.input.volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        match (step, code, pin, intent) {
+            (Step::RequestCode { .. } | Step::VerifyCode { .. }, Some(code), ..) => {
+                volatile.remember(code, now, self.shell.limits.code_life);
+            }
+            (Step::Register { .. } | Step::SetPin { .. }, _, Some(pin), Some(attempt)) => {
+                volatile.note_sent_pin(pin, attempt);
+            }
+            _ => {}
         }
     }
 

@@ -86,6 +86,8 @@ pub struct Volatile {
     pub(super) keeping: Keeping,
     /// The PIN that Meta was last given or found with, as a number that means nothing outside of this process.
     pin: Option<u64>,
+    /// The one that was sent last, and by which attempt, while it is not the one that counts.
+    sent_pin: Option<(u64, Box<str>)>,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub(super) pin_not_created: Option<Box<str>>,
 }
@@ -123,7 +125,19 @@ impl Volatile {
 
     /// Remembers the PIN that counts.
     pub fn note_pin(&mut self, pin: &SecretString) {
-        self.pin = Some(sum(pin));
+        let sum = sum(pin);
+        self.pin = Some(sum);
+        self.sent_pin.take_if(|(sent, _)| *sent == sum);
+    }
+
+    /// Remembers the PIN that an attempt sent.
+    pub fn note_sent_pin(&mut self, pin: &SecretString, attempt: &str) {
+        self.sent_pin = Some((sum(pin), attempt.into()));
+    }
+
+    /// The attempt that sent this PIN, if that was the last one.
+    pub fn sent_by(&self, pin: &SecretString) -> Option<&str> {
+        self.sent_pin.as_ref().filter(|(sent, _)| *sent == sum(pin)).map(|(_, attempt)| &**attempt)
     }
 
     /// Whether this is the PIN that counts. Not after a restart: then the version of the Secret alone decides.
@@ -144,11 +158,13 @@ impl Volatile {
     /// Whether it holds nothing that the next pass would miss. That attempts are kept is looked up again, and a PIN that is
     /// sent once more changes nothing.
     pub fn is_spare(&self, now: Timestamp) -> bool {
-        let Self { values, stood, picture, facts_paused, keeping: _, pin: _, pin_not_created } = self;
+        let Self { values, stood, picture, facts_paused, keeping: _, pin: _, sent_pin, pin_not_created } =
+            self;
         values.iter().all(|(_, until)| *until <= now)
             && *stood == Stood::default()
             && *picture == PictureFacts::default()
             && !is_on(*facts_paused, now)
+            && sent_pin.is_none()
             && pin_not_created.is_none()
     }
 
@@ -394,6 +410,22 @@ mod tests {
             volatile.remember(&SecretString::from(format!("{n:06}")), at(1), life);
         }
         assert!(volatile.values.len() <= VALUES_KEPT);
+    }
+
+    #[test]
+    fn the_pin_that_was_sent_last_is_known_again_until_it_is_the_one_that_counts() {
+        let [a, b] = ["111111", "222222"].map(SecretString::from);
+        let now = Timestamp::from_second(0).unwrap();
+        let mut volatile = Volatile::default();
+        volatile.note_sent_pin(&a, "one");
+        assert_eq!((volatile.sent_by(&a), volatile.sent_by(&b)), (Some("one"), None));
+        assert!(!volatile.is_spare(now), "it is not dropped while it may save a registration");
+        volatile.note_sent_pin(&b, "two");
+        assert_eq!((volatile.sent_by(&a), volatile.sent_by(&b)), (None, Some("two")), "the last one alone");
+        volatile.note_pin(&a);
+        assert_eq!(volatile.sent_by(&b), Some("two"));
+        volatile.note_pin(&b);
+        assert!(volatile.sent_by(&b).is_none() && volatile.is_spare(now));
     }
 
     #[test]

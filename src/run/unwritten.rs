@@ -3,46 +3,94 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use jiff::Timestamp;
+use tokio::{sync::Notify, time::Instant};
+use tracing::warn;
+
 use crate::engine::{
-    limits::Limits, memory::Memory, outcome::Outcome, plan::Plan, record::fold, time::later,
+    desired::Desired,
+    limits::Limits,
+    memory::Memory,
+    outcome::Outcome,
+    record::{Late, fold_late},
+    time::later,
 };
+
+/// Most that are kept. No process has as many calls on the wire.
+const MOST: usize = 10_000;
+/// Until the first try, and between two of them: a leader decides from an intent half a minute after its start.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// The outcome of the last step with an intent, as long as status does not hold it, of each object by its uid.
 #[derive(Debug, Default)]
-pub struct Unwritten(Mutex<HashMap<Box<str>, Box<Kept>>>);
+pub struct Unwritten {
+    kept: Mutex<HashMap<Arc<str>, Kept>>,
+    more: Notify,
+}
+
+/// An outcome, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Owed {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub uid: Arc<str>,
+    pub outcome: Arc<Outcome>,
+}
 
 #[derive(Debug)]
 struct Kept {
-    outcome: Outcome,
-    plan: Plan,
+    owed: Owed,
+    tries: u32,
+    /// When it is tried again.
+    due: Instant,
 }
 
 impl Unwritten {
-    /// Keeps an outcome. One without an intent is not kept: its step may be repeated. What is so old that it counts for
-    /// nothing goes: nobody asked for it again, so its object is gone.
-    pub fn keep(&self, uid: &str, outcome: &Outcome, plan: &Plan, limits: &Limits) {
-        if outcome.intent.is_some() {
-            let new = Kept { outcome: outcome.clone(), plan: plan.clone() };
-            let mut all = self.lock();
-            all.retain(|_, kept| later(kept.outcome.at, limits.longest_window()) > outcome.at);
-            all.insert(uid.into(), Box::new(new));
+    /// Keeps an outcome. One without an intent is not kept: its step may be repeated.
+    pub fn keep(&self, of: &Desired, outcome: &Outcome) {
+        if outcome.intent.is_none() {
+            return;
         }
+        let owed = Owed {
+            namespace: of.namespace.as_str().into(),
+            name: of.name.as_str().into(),
+            uid: of.uid.as_str().into(),
+            outcome: Arc::new(outcome.clone()),
+        };
+        let mut all = self.lock();
+        if all.len() >= MOST && !all.contains_key(&owed.uid) {
+            let oldest = all.values().min_by_key(|kept| kept.owed.outcome.at).map(|kept| kept.owed.clone());
+            if let Some(oldest) = oldest {
+                all.remove(&oldest.uid);
+                oldest.dropped("too many are kept");
+            }
+        }
+        let kept = Kept { owed, tries: 0, due: Instant::now() + FIRST };
+        all.insert(kept.owed.uid.clone(), kept);
+        drop(all);
+        self.more.notify_one();
     }
 
-    /// What is remembered of an object, with the outcome if it is this intent that is still in flight there. If it is not,
-    /// the outcome was written after all, or belongs to a history that is no more, or somebody else has decided.
+    /// What is remembered of an object, with the outcome as far as it still counts there.
     pub fn merge(&self, uid: &str, memory: Memory, limits: &Limits) -> Memory {
-        let mut all = self.lock();
-        let Some(Kept { outcome, plan }) = all.get(uid).map(|kept| &**kept) else { return memory };
-        let is_open = |intent| outcome.intent.as_ref() == Some(intent);
-        if memory.in_flight.as_ref().is_some_and(|intent| is_open(&intent.id)) {
-            return fold(&memory, outcome, plan, limits);
+        let Some(owed) = self.lock().get(uid).map(|kept| kept.owed.clone()) else { return memory };
+        match fold_late(&memory, &owed.outcome, limits) {
+            Late::News(folded) => *folded,
+            Late::NotUnderstood => memory,
+            Late::Known => {
+                self.settle(&owed);
+                memory
+            }
+            Late::Decided => {
+                self.decided(&owed);
+                memory
+            }
         }
-        all.remove(uid);
-        memory
     }
 
     /// Forgets the outcome of an object that is gone.
@@ -50,7 +98,63 @@ impl Unwritten {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Box<Kept>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Forgets one that a status holds, or that nobody asks for any more.
+    pub(super) fn settle(&self, owed: &Owed) {
+        let mut all = self.lock();
+        if all.get(&owed.uid).is_some_and(|kept| kept.owed.outcome.intent == owed.outcome.intent) {
+            all.remove(&owed.uid);
+        }
+    }
+
+    /// Somebody else has decided about the intent.
+    pub(super) fn decided(&self, owed: &Owed) {
+        owed.dropped("its intent was decided meanwhile, or is not there any more");
+        self.settle(owed);
+    }
+
+    /// It was tried in vain, so it is tried again after a longer pause.
+    pub(super) fn failed(&self, owed: &Owed) {
+        if let Some(kept) = self.lock().get_mut(&owed.uid) {
+            kept.tries = kept.tries.saturating_add(1);
+            kept.due = Instant::now() + FIRST.saturating_mul(1 << kept.tries.min(8)).min(LONGEST);
+        }
+    }
+
+    /// Those that have waited for the longest, as far as they are to be tried now.
+    pub(super) fn due(&self, most: usize) -> Vec<Owed> {
+        let (all, now) = (self.lock(), Instant::now());
+        let mut due: Vec<_> = all.values().filter(|kept| kept.due <= now).collect();
+        due.sort_unstable_by_key(|kept| kept.due);
+        due.into_iter().take(most).map(|kept| kept.owed.clone()).collect()
+    }
+
+    /// Forgets those that are so old that they count for nothing. Gives back when the next one is to be tried.
+    pub(super) fn next(&self, now: Timestamp, limits: &Limits) -> Option<Instant> {
+        let mut all = self.lock();
+        all.retain(|_, kept| later(kept.owed.outcome.at, limits.longest_window()) > now);
+        all.values().map(|kept| kept.due).min()
+    }
+
+    /// Waits until one more is kept.
+    pub(super) async fn more(&self) {
+        self.more.notified().await;
+    }
+
+    /// How many there are.
+    pub fn left(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owed {
+    /// It is not written any more, for this reason.
+    pub(super) fn dropped(&self, why: &str) {
+        let Self { namespace, name, outcome, .. } = self;
+        let (step, intent) = (outcome.step.as_str(), outcome.intent.as_deref());
+        warn!(%namespace, channel = %name, step, intent, why, "an outcome is not written any more");
     }
 }

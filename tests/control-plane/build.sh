@@ -5,7 +5,7 @@
 #   tests/control-plane/build.sh helm                   only what is named
 #   tests/control-plane/build.sh promtool prometheus    what checks metrics, alerts and dashboards
 #   tests/control-plane/build.sh grafana                what reads dashboards by Grafana's schema
-#   tests/control-plane/build.sh crds                   a file: the CRDs of Argo CD, Flux and External Secrets
+#   tests/control-plane/build.sh crds                   a file: the CRDs of Argo CD, Flux, External Secrets and the Prometheus operator
 #
 # Each tool comes from the first of these that has it:
 #   1. KUBEBUILDER_ASSETS, the folder that setup-envtest fills. What it does not have, such as helm, is taken from PATH.
@@ -81,17 +81,18 @@ build() {
 
 # Gathers the CRDs of the modules that crds/go.mod pins in one file. Nothing of those modules is compiled.
 gather() {
-	command -v go >/dev/null || fail "the CRDs of delivery tools are missing and so is go: install Go 1.26 or newer"
-	say "fetching the CRDs of Argo CD, Flux and External Secrets, once: 50 MB"
+	command -v go >/dev/null || fail "the CRDs of other tools are missing and so is go: install Go 1.26 or newer"
+	say "fetching the CRDs of Argo CD, Flux, External Secrets and the Prometheus operator, once: 60 MB"
 	cache=$root/crds-$(pins crds)
 	mkdir -p "$cache"
 	unfinished=$cache/.crds.$$
 	trap 'rm -f "$unfinished"' EXIT
 	trap 'exit 130' INT TERM
 	modules=$(cd "$here/crds" && GOTOOLCHAIN=local GOFLAGS=-mod=readonly go mod download -json) ||
-		fail "the CRDs of delivery tools could not be fetched: that needs Go 1.26 or newer and a network with Go modules"
+		fail "the CRDs of other tools could not be fetched: that needs Go 1.26 or newer and a network with Go modules"
 	printf '%s\n' "$modules" | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p' | while read -r dir; do
-		for file in "$dir"/manifests/crds/*-crd.yaml "$dir"/config/crd/bases/*.yaml "$dir"/config/crds/bases/*.yaml; do
+		for file in "$dir"/manifests/crds/*-crd.yaml "$dir"/config/crd/bases/*.yaml "$dir"/config/crds/bases/*.yaml \
+			"$dir"/example/prometheus-operator-crd/*monitors.yaml "$dir"/example/prometheus-operator-crd/*rules.yaml; do
 			[ ! -f "$file" ] || { printf -- '---\n' && cat "$file"; }
 		done
 	done >"$unfinished"

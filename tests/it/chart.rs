@@ -92,13 +92,7 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let plane = ControlPlane::shared().await;
     let whole = render(plane, json!({})).await;
     let own = of_kind(&whole, "ClusterRole").find(|role| role["metadata"]["name"] == "whatsapp-operator");
-    let mut with_crds = granted();
-    with_crds.insert(("apiextensions.k8s.io/customresourcedefinitions".to_owned(), "get".to_owned()));
-    let own = own.expect("a ClusterRole");
-    assert_eq!(rights(own), with_crds);
-    let crds = own["rules"].as_array().and_then(|rules| rules.last()).expect("a rule");
-    let names = ["whatsappchannels.whatsapp-operator.dev", "whatsappportfolios.whatsapp-operator.dev"];
-    assert_eq!(crds["resourceNames"], json!(names), "its own, by name");
+    assert_eq!(rights(own.expect("a ClusterRole")), granted());
     assert_eq!(of_kind(&whole, "Role").count(), 1, "only that of the Lease");
 
     let some =
@@ -115,6 +109,43 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let args = &of_kind(&some, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]["containers"]
         [0]["args"];
     assert!(args.as_array().is_some_and(|args| args.contains(&json!("--namespace=shop-b"))), "{args}");
+}
+
+/// Two releases may have one name in two namespaces; each has a policy of its own, for its own account.
+#[tokio::test]
+async fn the_policy_of_a_release_is_for_its_own_account_and_can_be_left_out() {
+    let plane = ControlPlane::shared().await;
+    let objects = render(plane, json!({})).await;
+    let policy = of_kind(&objects, "ValidatingAdmissionPolicy").next().expect("a policy");
+    let binding = of_kind(&objects, "ValidatingAdmissionPolicyBinding").next().expect("a binding");
+    assert_eq!(policy["metadata"]["name"], "whatsapp-operator.whatsapp-system");
+    assert_eq!(binding["spec"]["policyName"], policy["metadata"]["name"]);
+    let whose = "request.userInfo.username == 'system:serviceaccount:whatsapp-system:whatsapp-operator'";
+    assert_eq!(policy["spec"]["matchConditions"][0]["expression"], whose);
+    let without = render(plane, json!({ "admissionPolicy": { "enabled": false } })).await;
+    assert!(without.iter().all(|object| !object["kind"].to_string().contains("AdmissionPolicy")));
+}
+
+/// Traces leave the pod for the port of their endpoint, or for that of the pods behind it.
+#[tokio::test]
+async fn the_network_policy_lets_traces_out_to_where_they_go() {
+    let plane = ControlPlane::shared().await;
+    let ports = async |endpoint: &str, traces: Value| {
+        let network = json!({"enabled": true, "traces": traces});
+        let values = json!({"traces": {"endpoint": endpoint}, "networkPolicy": network});
+        let objects = render(plane, values).await;
+        let policy = of_kind(&objects, "NetworkPolicy").next().expect("a policy").clone();
+        let rules = policy["spec"]["egress"].as_array().expect("rules").clone();
+        rules.into_iter().skip(3).collect::<Vec<_>>()
+    };
+    let to = |port: u16| json!([{"ports": [{"protocol": "TCP", "port": port}]}]);
+    assert_eq!(ports("", json!({})).await, [] as [Value; 0]);
+    assert_eq!(json!(ports("http://otel.obs:4318/v1/traces", json!({})).await), to(4318));
+    assert_eq!(json!(ports("https://otel.example.com", json!({})).await), to(443));
+    assert_eq!(json!(ports("http://[fd00::1]", json!({})).await), to(80));
+    let behind = ports("http://otel.obs:80", json!({"ports": [4318], "cidrs": ["10.0.0.0/8"]})).await;
+    let to = json!([{"ipBlock": {"cidr": "10.0.0.0/8"}}]);
+    assert_eq!(behind, [json!({"ports": [{"protocol": "TCP", "port": 4318}], "to": to})]);
 }
 
 /// One Lease by its name, in the namespace of the release, whatever is watched.

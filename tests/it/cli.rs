@@ -125,7 +125,7 @@ fn a_wrong_manifest_is_refused_with_line_and_column() {
 const ACTING: &str = r#""Acme \e]0;title\a\e[32mgreen\u202E\u200B\u2066Shop""#;
 
 /// What is left without our own colours. Those of others would not be in the list, or stand beside their words.
-fn without_colours(said: &str) -> String {
+pub fn without_colours(said: &str) -> String {
     let ours = ["0m", "1m", "2m", "31m", "32m", "33m"].map(|end| format!("\u{1b}[{end}"));
     ours.iter().fold(said.replace("\u{1b}[32mgreen", "theirs: \u{1b}"), |said, own| said.replace(own, ""))
 }
@@ -480,19 +480,32 @@ fn a_command_for_people_shows_how_it_is_used() {
     }
 }
 
+/// The words of each command below one, and of those below it.
+fn below(of: &clap::Command, words: &[String], into: &mut Vec<Vec<String>>) {
+    for command in of.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let words = [words, &[command.get_name().to_owned()]].concat();
+        into.push(words.clone());
+        below(command, &words, into);
+    }
+}
+
 /// In 80 columns nothing is broken that was laid out, and nothing is wider.
 #[test]
 fn the_help_fits_a_terminal_of_80_columns() {
-    for command in
-        ["--help", "doctor --help", "plan --help", "import --help", "status --help", "completion --help"]
-    {
-        let args: Vec<&str> = command.split(' ').collect();
-        let output =
-            Command::new(BINARY).args(&args).env_clear().env("COLUMNS", "80").output().expect("it runs");
-        let help = stdout(&output);
-        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
-        assert!(wide.is_empty(), "{command}: {wide:#?}");
+    use clap::CommandFactory as _;
+    let mut all = vec![Vec::new()];
+    below(&whatsapp_operator::cli::Cli::command(), &[], &mut all);
+    assert!(all.len() > 20, "{all:?}");
+    let mut wide = Vec::new();
+    for command in all {
+        let mut ours = Command::new(BINARY);
+        let output = ours.args(&command).arg("--help").env_clear().env("COLUMNS", "80").output();
+        let help = stdout(&output.expect("it runs"));
+        assert!(help.contains("Usage: "), "{command:?}: {help}");
+        let lines = help.lines().filter(|line| line.chars().count() > 80);
+        wide.extend(lines.map(|line| format!("{}: {line}", command.join(" "))));
     }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
     let status = stdout(&run(&["status", "--help"]));
     let own = status.split("Connection, as of kubectl:").next().expect("its own flags");
     assert!(own.contains("--output") && !own.contains("--kubeconfig"), "{status}");
@@ -530,10 +543,12 @@ pub async fn run_as(kubeconfig: &Path, rig: &Rig, args: &[&str], input: &str) ->
         .env_clear()
         .env("KUBECONFIG", kubeconfig)
         .args(args)
-        .args(["-n", &rig.namespace])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if !args.contains(&"-A") {
+        command.args(["-n", &rig.namespace]);
+    }
     let input = input.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().expect("the binary starts");

@@ -1,5 +1,6 @@
 //! What sets a consent, again and again, late, or while nobody looks: on a real API server, with kubectl.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -86,12 +87,20 @@ async fn brings_back(rig: &Rig, name: &str, number: &str, apply: &[&str]) {
     let manifest = manifest(name, number);
     kubectl(rig, apply, &manifest).await;
     rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
-    for value in ["", "one", "", "", "two", "", ""] {
+    let mut sent = BTreeSet::from(["from-git"]);
+    for value in ["", "one", "", "one", "", "two", "", "one", "", ""] {
         let second = Instant::now() + Duration::from_secs(1);
         if !value.is_empty() {
+            let is_again = !sent.insert(value);
             let answer = annotate(rig, name, value).await;
             assert_eq!(answer["usedFor"], "RequestCode", "{name}: {answer}");
+            let is_told = |answer: &Value| answer["value"] == value && answer["again"].is_string();
+            if is_again {
+                let limit = Duration::from_secs(30);
+                rig.until(name, "it told again", limit, |status| answers(status).iter().any(is_told)).await;
+            }
         }
+        assert_eq!(codes(rig, number), sent.len(), "{name}, {value}");
         kubectl(rig, apply, &manifest).await;
         tokio::time::sleep(second.saturating_duration_since(Instant::now())).await;
     }
@@ -143,8 +152,70 @@ async fn a_consent_that_was_set_while_no_operator_ran_is_refused_and_a_fresh_one
     assert_eq!(codes(&rig, NUMBER), 2);
 }
 
+/// The command line's values carry their time: whenever it is resumed, 15 minutes count from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_was_set_during_a_suspension_counts_for_a_quarter_of_an_hour_and_once() {
+    const NUMBER: &str = "+5511917000007";
+    let mut rig = Rig::with_portfolio("during").await;
+    rig.start().await;
+    rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
+    rig.channel("support", NUMBER, json!({"suspend": true})).await;
+    let suspended = async |is_suspended: bool| {
+        rig.edit("wac", "support", json!({"suspend": is_suspended})).await;
+        rig.until("support", "its stage", Duration::from_secs(60), |status| {
+            (status["stage"] == "Suspended") == is_suspended && status["stage"].is_string()
+        })
+        .await;
+    };
+    let ago = |minutes| (Timestamp::now() - SignedDuration::from_mins(minutes)).to_string();
+    suspended(true).await;
+
+    // Set by the command line sixteen minutes ago, and resumed now.
+    let late = ago(16);
+    kubectl(&rig, &["annotate", "wac", "support", &format!("{SEND_CODE}={late}")], "").await;
+    suspended(false).await;
+    let why = refusal(&rig, &late).await;
+    assert!(why.contains("16 minutes later") && why.contains("set it again"), "{why}");
+    assert_eq!(codes(&rig, NUMBER), 0);
+
+    // A value that is no time, which the operator met sixteen minutes ago, while the channel was suspended already. Whoever
+    // resumes it by applying its file again has the API server think that the value was set just now.
+    suspended(true).await;
+    apply(&rig, NUMBER, json!({SEND_CODE: "met"}), json!({"suspend": true})).await;
+    rig.until("support", "the value met", Duration::from_secs(60), |status| {
+        status["memory"]["consents"]["sendCode"]["value"] == "met"
+    })
+    .await;
+    let met = json!({"memory": {"consents": {"sendCode": {"at": ago(16)}}}});
+    rig.edit_status("wac", "support", met).await;
+    apply(&rig, NUMBER, json!({SEND_CODE: "met"}), json!({"suspend": false})).await;
+    refusal(&rig, "met").await;
+    assert_eq!(codes(&rig, NUMBER), 0);
+
+    // Resumed soon it is done, and only once, however often the channel is suspended and resumed with it.
+    for (n, value) in [ago(2), "no-time".to_owned()].iter().enumerate() {
+        suspended(true).await;
+        kubectl(&rig, &["annotate", "--overwrite", "wac", "support", &format!("{SEND_CODE}={value}")], "")
+            .await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(codes(&rig, NUMBER), n, "nothing is done while it is suspended");
+        for _ in 0..2 {
+            suspended(false).await;
+            rig.until("support", "the code", Duration::from_secs(60), |status| is_answered(status, value))
+                .await;
+            rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+            suspended(true).await;
+        }
+        assert_eq!(codes(&rig, NUMBER), n + 1, "{value}");
+    }
+}
+
 /// As a tool applies it that has it from Git.
 async fn apply(rig: &Rig, number: &str, annotations: Value, spec: Value) {
+    apply_by(rig, &["apply", "-f", "-"], number, annotations, spec).await;
+}
+
+async fn apply_by(rig: &Rig, way: &[&str], number: &str, annotations: Value, spec: Value) {
     let mut channel = json!({
         "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
         "metadata": {"name": "support", "annotations": annotations},
@@ -152,7 +223,7 @@ async fn apply(rig: &Rig, number: &str, annotations: Value, spec: Value) {
                  "displayName": "Acme Support"},
     });
     channel["spec"].as_object_mut().expect("an object").extend(spec.as_object().expect("an object").clone());
-    kubectl(rig, &["apply", "-f", "-"], &channel.to_string()).await;
+    kubectl(rig, way, &channel.to_string()).await;
 }
 
 /// Why `send-code` was not done.
@@ -206,31 +277,39 @@ async fn a_consent_from_git_that_is_late_or_was_met_while_nothing_was_done_sends
     assert_eq!(codes(&rig, NUMBER), 1);
 }
 
+#[rstest::rstest]
+#[case::client_side("+5511917000006", &["apply", "-f", "-"])]
+#[case::server_side("+5511917000008", &["apply", "--server-side", "--force-conflicts", "-f", "-"])]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_retry_from_git_brings_no_registration_beside_those_that_people_ask_for() {
-    const NUMBER: &str = "+5511917000006";
+async fn a_retry_from_git_brings_no_registration_beside_those_that_people_ask_for(
+    #[case] number: &str,
+    #[case] way: &[&str],
+) {
     let mut rig = Rig::with_portfolio("retry").await;
     let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch",
         "type": "OAuthException", "code": 133_005, "fbtrace_id": "AfakeTrace"}});
     let kind = FaultKind::Error { envelope: refusal };
     rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
     rig.sandbox.add_number(
-        Number::new("100000000000061", ACCOUNT, NUMBER.trim_start_matches('+'), "Acme Support")
+        Number::new("100000000000061", ACCOUNT, number.trim_start_matches('+'), "Acme Support")
             .verified(Timestamp::now()),
     );
     rig.secret("support-pin", json!({"pin": "271828"})).await;
     rig.start().await;
-    let from_git = || apply(&rig, NUMBER, json!({RETRY: "r1"}), json!({}));
+    let from_git = || apply_by(&rig, way, number, json!({RETRY: "r1"}), json!({}));
     let registrations = || rig.sandbox.calls().iter().filter(|call| call.path.ends_with("/register")).count();
     from_git().await;
     rig.until_condition("support", "Registered", "False", Some("PinMismatch")).await;
-    for (value, attempts) in [("", 1), ("anna-1", 2), ("", 2), ("anna-2", 3), ("", 3), ("", 3)] {
+    for (value, attempts) in
+        [("", 1), ("anna-1", 2), ("", 2), ("anna-2", 3), ("", 3), ("anna-1", 3), ("", 3), ("", 3)]
+    {
         if !value.is_empty() {
             kubectl(&rig, &["annotate", "--overwrite", "wac", "support", &format!("{RETRY}={value}")], "")
                 .await;
             rig.until("support", "an answer to the retry", Duration::from_secs(60), |status| {
-                let answer = &status["memory"]["consents"]["retry"];
-                answer["value"] == value && answer["usedFor"] == "Register"
+                let last = &status["memory"]["consents"]["retry"];
+                let earlier = last["earlier"].as_array().into_iter().flatten();
+                earlier.chain([last]).any(|is| is["value"] == value && is["usedFor"] == "Register")
             })
             .await;
         }

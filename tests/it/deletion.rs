@@ -58,16 +58,21 @@ async fn channel(rig: &Rig, name: &str, n: usize, policy: &str) {
     rig.channel(name, &format!("+{}", digits(n)), more).await;
 }
 
-/// The same as an operator left it that registered the number itself.
+/// What an operator remembers that registered a number itself, which it found in the account.
+const OWN: [&str; 3] = ["adopted", "registered", "seenRegistered"];
+
+/// The same as an operator left it that registered the number itself. One by one they would take minutes, so only "brought"
+/// below is brought up, and what is written here is compared with what that leaves.
 async fn registered(rig: &Rig, name: &str, n: usize, policy: &str) {
     channel(rig, name, n, policy).await;
-    let long_ago = "2026-01-01T00:00:00Z";
+    let marks: serde_json::Map<_, _> =
+        OWN.map(|mark| (mark.into(), json!("2026-01-01T00:00:00Z"))).into_iter().collect();
     rig.edit_status(
         "wac",
         name,
         json!({
             "observedGeneration": 1, "businessId": BUSINESS, "accountId": ACCOUNT, "phoneNumberId": id(n),
-            "memory": {"marks": {"added": long_ago, "registered": long_ago, "seenRegistered": long_ago}},
+            "memory": {"marks": marks},
         }),
     )
     .await;
@@ -167,13 +172,23 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
     registered(&rig, "shared", 11, "Deregister").await;
     registered(&rig, "shared-said", 12, "Deregister").await;
     rig.edit("wac", "shared-said", json!({"acknowledge": ["DeregisterSharedNumber"]})).await;
-    let more = ["found", "own", "moved-own", "shared-unroute", "shared", "shared-said"];
+    // Nobody registered this one yet, so the operator does.
+    let number = Number::new(&id(13), ACCOUNT, &digits(13), "Acme Support");
+    rig.sandbox.add_number(number.verified(rig.sandbox.now()));
+    channel(&rig, "brought", 13, "Deregister").await;
+    let more = ["found", "own", "moved-own", "shared-unroute", "shared", "shared-said", "brought"];
     let all: Vec<&str> = names.into_iter().chain(more).collect();
     for name in &all {
         rig.until_condition(name, "Ready", "True", None).await;
         until_finalizer(&rig, "wac", name, *name != "retain").await;
     }
     until_finalizer(&rig, "wap", "acme", true).await;
+    let brought = rig.get_of("wac", "brought").await;
+    let marks = brought["status"]["memory"]["marks"].as_object().expect("it remembers");
+    let times: Vec<&str> =
+        OWN.into_iter().filter(|mark| marks.get(*mark).is_some_and(Value::is_string)).collect();
+    assert_eq!(times, OWN, "what the tests put into a status is what an operator writes: {marks:#?}");
+    assert_eq!(rig.sandbox.count(|what| matches!(what, What::Registered { .. })), 1);
 
     // The finalizer follows the policy, both ways, and nothing else is written to the object.
     for (policy, expected) in [("Unroute", true), ("Retain", false)] {
@@ -207,15 +222,16 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
         ("shared-unroute", "CleanedUp", "was removed"),
         ("shared", "LeftAtMeta", "is in account 300000000000002 too"),
         ("shared-said", "CleanedUp", "was deregistered"),
+        ("brought", "CleanedUp", "was deregistered"),
     ];
     for (name, reason, words) in told {
         let note = event(&rig, name, reason).await;
         assert!(note.contains(words), "{name}: {note}");
     }
-    let left: Vec<usize> = (0..13).filter(|n| overridden(&rig, *n).is_some()).collect();
+    let left: Vec<usize> = (0..14).filter(|n| overridden(&rig, *n).is_some()).collect();
     assert_eq!(left, [0, 2, 3, 5, 6, 9], "numbers that still have an override");
-    let ended: Vec<usize> = (0..13).filter(|n| deregistered(&rig, *n) > 0).collect();
-    assert_eq!(ended, [8, 12], "numbers that were deregistered");
+    let ended: Vec<usize> = (0..14).filter(|n| deregistered(&rig, *n) > 0).collect();
+    assert_eq!(ended, [8, 12, 13], "numbers that were deregistered");
     assert_eq!(rig.sandbox.count(|what| matches!(what, What::Unsubscribed { .. })), 0);
     let kept = rig.get_of("ConfigMap", &format!("whatsapp-attempts-{}", digits(8))).await;
     assert!(kept["data"]["attempts.json"].as_str().is_some_and(|text| text.contains("deregistrations")));

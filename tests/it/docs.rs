@@ -105,6 +105,13 @@ fn every_make_target_that_is_named_exists() {
             used += 1;
         }
     }
+    let workflow = read(".github/workflows/test.yaml");
+    for target in ["test", "demo", "image", "reproduce"] {
+        assert!(
+            workflow.lines().any(|line| line.trim() == format!("- run: make {target}")),
+            "no job runs make {target}"
+        );
+    }
     for runner in RUNNERS {
         assert!(
             named.iter().any(|(file, code)| file == runner && code.contains("make ")),

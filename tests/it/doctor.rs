@@ -45,6 +45,7 @@ spec:
   businessId: "500000000000001"
   credentials:
     accessTokenSecretRef: {name: acme-meta, key: token}
+    appId: "200000000000001"
 "#;
 
 /// A state of Meta, by what it changes of a world in which all is well.
@@ -154,6 +155,38 @@ const STATES: &[State] = &[
             token(world).unlisted.insert(scope);
         },
         faults: none,
+    },
+    State {
+        name: "token-of-another-app",
+        code: 3,
+        link: Some("App"),
+        change: |world| {
+            let id = "200000000000009";
+            world.apps.insert(id.to_owned(), App::new(id, "Acme Reports"));
+            token(world).app = id.to_owned();
+        },
+        faults: none,
+    },
+    State {
+        name: "app-wants-signed-calls",
+        code: 3,
+        link: Some("App"),
+        change: |world| {
+            let app = world.apps.get_mut(APP).expect("the app");
+            (app.secret, app.require_proof) = (Some("a secret".to_owned()), true);
+        },
+        faults: none,
+    },
+    State {
+        name: "app-blocked",
+        code: 3,
+        link: Some("App"),
+        change: |_| {},
+        faults: || {
+            let error = json!({"message": "API access blocked.", "type": "OAuthException", "code": 200});
+            let kind = FaultKind::Error { envelope: json!({"error": error}) };
+            vec![Fault { on: Match::any(), kind }]
+        },
     },
     State {
         name: "wrong-business",

@@ -1,9 +1,11 @@
 //! The edges of the process: where its words go, and who comes to its port. Neither stops it.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,8 +15,9 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use whatsapp_operator::sandbox::Number;
 
-use crate::rig::{Rig, free_address, http_get, operator};
+use crate::rig::{ACCOUNT, Rig, free_address, http_get, operator};
 
 /// What a pipe holds on Linux.
 const PIPE: usize = 64 * 1024;
@@ -156,17 +159,67 @@ async fn a_log_that_goes_nowhere_stops_nothing(#[case] nowhere: Nowhere) {
     assert!(operator.ends_within(Duration::from_secs(10)).await.success());
 }
 
+/// A pipe with a path, which takes what it holds until somebody reads it or the last reader goes.
+fn pipe(dir: &tempfile::TempDir) -> (PathBuf, File) {
+    let path = dir.path().join("log");
+    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo runs");
+    assert!(made.success());
+    // Open for both, so that it waits for nobody.
+    let reader = File::options().read(true).write(true).open(&path).expect("a pipe");
+    (path, reader)
+}
+
 /// With a cluster to work in: what is logged on the way of a channel is lost, and nothing else is.
+#[rstest::rstest]
+#[case::full_disk(Nowhere::FullDisk)]
+#[case::closed_pipe(Nowhere::ClosedPipe)]
+#[case::unread_pipe(Nowhere::UnreadPipe)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_whose_log_is_full_works_on() {
-    let mut rig = Rig::with_portfolio("full-log").await;
-    rig.log_to = Some("/dev/full");
+async fn an_operator_whose_log_goes_nowhere_works_on(#[case] nowhere: Nowhere) {
+    const NUMBER: &str = "+5511917000013";
+    let mut rig = Rig::with_portfolio("stuck-log").await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (path, reader) = pipe(&dir);
+    rig.log_to = Some(if matches!(nowhere, Nowhere::FullDisk) { "/dev/full".into() } else { path });
     rig.log_level = "trace";
     rig.start().await;
-    rig.channel("support", "+5511917000003", json!({})).await;
+    let _kept = (!matches!(nowhere, Nowhere::ClosedPipe)).then_some(reader);
+    rig.channel("support", NUMBER, json!({})).await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
-    assert!(lost(&rig.metrics().await) > 0);
+
+    // A pipe that nobody reads takes some, and what waits for it has a limit: more is told than both take.
+    let mut before = lost(&rig.metrics().await);
+    for n in 0..400 {
+        if before > 0 {
+            break;
+        }
+        let (id, digits) = (format!("1000000000017{n:03}"), format!("5511917100{n:03}"));
+        rig.sandbox.add_number(Number::new(&id, ACCOUNT, &digits, "Acme Support").registered("271828"));
+        rig.channel(&format!("more-{n}"), &format!("+{digits}"), json!({"accountId": ACCOUNT})).await;
+        before = lost(&rig.metrics().await);
+    }
+    assert!(before > 0, "no line is lost");
+    rig.annotate("support", "send-code", "one").await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    rig.type_code("support", NUMBER).await;
+    rig.until_condition("support", "Ready", "True", None).await;
+    assert_eq!(rig.effects_on(&NUMBER[1..]), ["added", "code", "verified", "registered"]);
+    let (pid, health) = (rig.operator().id(), rig.health());
+    for path in ["/healthz", "/readyz"] {
+        let says = tokio::time::timeout(Duration::from_secs(3), http_get(health, path)).await;
+        let says = says.ok().flatten().unwrap_or_default();
+        assert!(says.starts_with("HTTP/1.1 200"), "{path}: {says}");
+    }
+    let after = lost(&rig.metrics().await);
+    assert!(after > before, "{after} lines are lost in all, and {before} were before");
     assert!(rig.operator().is_running());
+    kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), Signal::SIGTERM).expect("it runs");
+    let asked = Instant::now();
+    while rig.operator().is_running() {
+        assert!(asked.elapsed() < Duration::from_secs(20), "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(rig.operator().exit_status().is_some_and(|status| status.success()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,22 +306,44 @@ async fn half_open(at: SocketAddr, count: usize) -> Vec<TcpStream> {
     halves
 }
 
+/// Three thousand at once, with new ones in the place of those that were sent away, until the channel is ready.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_open_requests_stop_neither_probes_nor_work() {
+    const NUMBER: &str = "+5511912345678";
     let mut rig = Rig::with_portfolio("half-open").await;
     rig.descriptors = Some(1_024);
     rig.start().await;
-    let halves = half_open(rig.health(), 3_000).await;
+    let health = rig.health();
+    let halves = half_open(health, 3_000).await;
     let held = std::fs::read_dir(format!("/proc/{}/fd", rig.operator().id())).expect("it runs").count();
     assert!(held < 400, "{held} descriptors are held, which calls to the API server and to Meta need");
-    let asked = Instant::now();
-    let ready = http_get(rig.health(), "/readyz").await.expect("an answer");
-    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
-    assert!(asked.elapsed() < Duration::from_secs(3), "a probe took {:?}", asked.elapsed());
-    rig.channel("support", "+5511912345678", json!({})).await;
-    rig.until("support", "a first status", Duration::from_secs(10), |s| s["observedGeneration"] == 1).await;
+    let crowd = tokio::spawn(async move {
+        let mut halves = VecDeque::from(halves);
+        loop {
+            halves.drain(..10);
+            halves.extend(half_open(health, 10).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let probes = tokio::spawn(async move {
+        let mut probes = 0;
+        loop {
+            for path in ["/healthz", "/readyz", "/metrics"] {
+                let says = tokio::time::timeout(Duration::from_secs(3), http_get(health, path)).await;
+                let says = says.ok().flatten().unwrap_or_default();
+                assert!(says.starts_with("HTTP/1.1 200"), "{path} after {probes}: {says}");
+                probes += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    rig.channel("support", NUMBER, json!({})).await;
+    rig.onboard("support", NUMBER).await;
+    for (what, task) in [("crowd", crowd), ("probes", probes)] {
+        assert!(!task.is_finished(), "{what}: {:?}", task.await);
+        task.abort();
+    }
     assert!(!rig.logs().contains("Too many open files"), "{}", rig.logs());
-    drop(halves);
 }
 
 /// Fewer descriptors than the port may take connections, so the system refuses them.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cli::{editor, run_as, stderr, stdout};
-use crate::rig::Rig;
+use crate::rig::{ACCOUNT, Rig};
 
 const NUMBER: &str = "+5511917000001";
 const DIGITS: &str = "5511917000001";
@@ -59,7 +59,12 @@ async fn phone_helper(rig: &Rig, channels: &[&str]) -> PathBuf {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
     let mut rig = Rig::with_portfolio("desk").await;
+    let elsewhere = rig.watch_also("desk-elsewhere").await;
+    rig.edit("wap", "acme", json!({"access": [{"namespaces": [elsewhere], "accounts": [ACCOUNT]}]})).await;
     rig.start().await;
+    let of = json!({"portfolioRef": {"name": "acme", "namespace": rig.namespace}});
+    rig.channel(&format!("{elsewhere}/away"), "+5511917000005", of).await;
+    rig.until_condition(&format!("{elsewhere}/away"), "NumberVerified", "False", Some("CodeNeeded")).await;
     for (name, number) in [("front", NUMBER), ("back", OTHER)] {
         rig.channel(name, number, json!({})).await;
         rig.merge("wac", name, &json!({"metadata": {"labels": {"wave": "3"}}})).await;
@@ -87,6 +92,21 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
         rig.namespace
     );
     assert!(items[0]["remedy"].as_str().is_some_and(|told| told.contains(&remedy)), "{waiting:#}");
+    // The same of every namespace, for whoever may see them; other tests have numbers there, too.
+    let (admin, whole) = (rig.plane.admin_kubeconfig(), ["waiting", "-A", "--actor", "PhoneHolder"]);
+    let everywhere = json_of(&admin, &rig, &whole, "WaitingList").await;
+    let all = everywhere["items"].as_array().expect("a list");
+    assert!(all.iter().all(|item| item["actor"] == "PhoneHolder"), "{everywhere:#}");
+    assert!(all.is_sorted_by_key(since), "longest first: {everywhere:#}");
+    for item in [&items[0], &items[1]] {
+        assert!(all.contains(item), "{item:#} is not in {everywhere:#}");
+    }
+    assert!(
+        all.iter().any(|item| item["namespace"] == elsewhere.as_str() && item["name"] == "away"),
+        "{everywhere:#}"
+    );
+    let refused = run_as(&helper, &rig, &whole, "").await;
+    assert!(!refused.status.success() && stderr(&refused).contains("whatsappchannels"), "{}", said(&refused));
     let all = run_as(&helper, &rig, &["waiting"], "").await;
     assert!(stdout(&all).contains("not read: cannot list the portfolios"), "{}", said(&all));
 

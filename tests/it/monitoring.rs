@@ -120,7 +120,7 @@ fn every_alert_has_its_page_and_its_tests_and_nothing_else_has() {
     assert_eq!(fires.keys().cloned().collect::<BTreeSet<_>>(), names, "tests of alerts");
     for (name, rule) in &alerts {
         assert_eq!(fires[name].len(), 2, "{name} is seen to fire and not to");
-        assert_eq!(text(&rule["annotations"]["runbook_url"]), format!("docs/runbooks/{name}.md"));
+        assert_eq!(text(&rule["annotations"]["runbook"]), format!("docs/runbooks/{name}.md"));
         assert!(index.contains(&format!("[{name}](runbooks/{name}.md)")), "docs/monitoring.md lists {name}");
         let page = read(&format!("docs/runbooks/{name}.md"));
         assert!(page.starts_with(&format!("# {name}: ")), "{name}: the title");
@@ -201,9 +201,14 @@ async fn the_chart_installs_what_is_tested_here_when_it_is_asked_to() {
     assert!(args(&whole).contains("--metrics-per-channel=false"));
     let [rule] = &of(&whole, "PrometheusRule")[..] else { panic!("one PrometheusRule") };
     assert_eq!(rule["metadata"]["labels"]["team"], "platform");
-    let linked = read(RULES).replace("docs/runbooks/", "https://wiki.example.com/runbooks/");
+    let linked =
+        read(RULES).replace("runbook: docs/runbooks/", "runbook_url: https://wiki.example.com/runbooks/");
     let linked: Value = serde_saphyr::from_str(&linked).expect("YAML");
     assert_eq!(rule["spec"]["groups"], linked["groups"]);
+    // Whoever follows a link gets somewhere: where no page is served there is none.
+    let unlinked = render(json!({"prometheusRule": {"enabled": true}})).await;
+    let [rule] = &of(&unlinked, "PrometheusRule")[..] else { panic!("one PrometheusRule") };
+    assert!(!rule.to_string().contains("runbook_url"), "{rule:#}");
     let [map] = &of(&whole, "ConfigMap")[..] else { panic!("one ConfigMap") };
     assert_eq!(map["metadata"]["labels"]["grafana_dashboard"], "1");
     for name in DASHBOARDS {

@@ -44,7 +44,7 @@ pub struct Rig {
     /// The form of their logs.
     pub log_format: &'static str,
     /// Where they log, if not to a file of their own.
-    pub log_to: Option<&'static str>,
+    pub log_to: Option<PathBuf>,
     /// Which namespaces operators watch from now on, as flags: none is the whole cluster.
     scope: Vec<String>,
     /// More flags for operators from now on.
@@ -202,7 +202,7 @@ impl Rig {
             .args(["--log-format", self.log_format, "--log-level", self.log_level])
             .args(&self.flags)
             .args(more);
-        let log = self.log_to.map_or_else(|| self.log(self.started), PathBuf::from);
+        let log = self.log_to.clone().unwrap_or_else(|| self.log(self.started));
         Process::spawn(command, log).expect("the operator binary starts")
     }
 

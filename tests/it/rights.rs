@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
@@ -59,7 +59,6 @@ const RIGHTS: &[(&str, &str, Told)] = &[
     ("configmaps", "create", Told::Log),
     ("configmaps", "patch", Told::Log),
     ("configmaps", "delete", Told::Log),
-    ("customresourcedefinitions", "get", Told::Readiness),
     ("leases", "get", Told::Readiness),
     ("leases", "create", Told::Readiness),
     ("leases", "update", Told::Readiness),
@@ -188,11 +187,7 @@ async fn miss(resource: &str, verb: &str, told: Told) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_right_is_needed_and_told_by_its_name_where_it_is_missing() {
     let has = rig("has").await;
-    // Where the whole cluster is watched; in single namespaces it is always missing, and that is told all the same.
-    let mut granted = BTreeSet::from(
-        [("customresourcedefinitions", "get")]
-            .map(|(of, verb)| (json!(of).to_string(), json!(verb).to_string())),
-    );
+    let mut granted = BTreeSet::new();
     for role in ROLES {
         for rule in rules(&has, role).await {
             granted.insert((rule["resources"][0].to_string(), rule["verbs"][0].to_string()));
@@ -234,6 +229,70 @@ async fn secrets_are_read_by_name_and_neither_listed_nor_changed() {
     for (at, error) in refused.into_iter().enumerate() {
         assert!(matches!(&error, Some(kube::Error::Api(status)) if status.is_forbidden()), "{at}: {error:?}");
     }
+}
+
+/// Rights to create and to patch cannot be bound to what they are for; a policy of the chart's binds them.
+#[tokio::test]
+async fn what_the_operator_never_makes_is_refused_although_its_rights_would_allow_it() {
+    let rig = Rig::with_portfolio("policy").await;
+    let client = client_from(&rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await);
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), &rig.namespace);
+    let maps: Api<ConfigMap> = Api::namespaced(client, &rig.namespace);
+    rig.apply(
+        &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs"}, "data": {"a": "b"}}),
+    )
+    .await;
+    let of_pins = json!({"app.kubernetes.io/managed-by": "whatsapp-operator"});
+    let of_attempts = json!({"whatsapp-operator.dev/use": "attempts"});
+    let secret = |name: &str, kind: &str, labels: &Value| -> Secret {
+        let account = json!({"kubernetes.io/service-account.name": "default"});
+        let metadata = json!({"name": name, "labels": labels, "annotations": account});
+        serde_json::from_value(json!({"metadata": metadata, "type": kind})).expect("a Secret")
+    };
+    let map = |name: &str, labels: &Value| -> ConfigMap {
+        serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).expect("a ConfigMap")
+    };
+    // A policy counts a moment after it was made.
+    let token = secret("token", "kubernetes.io/service-account-token", &of_pins);
+    let begun = Instant::now();
+    loop {
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
+        match secrets.create(&dry, &token).await {
+            Err(error) if error.to_string().contains("the operator creates Secrets for PINs alone") => break,
+            tried => assert!(begun.elapsed() < Duration::from_secs(30), "{tried:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
+    let (new, own) = (PostParams::default(), PatchParams::default());
+    let changed = Patch::Merge(json!({"data": {"a": "c"}}));
+    let taken_over = Patch::Merge(json!({"metadata": {"labels": of_attempts}, "data": {"a": "c"}}));
+    let refused = [
+        ("Secrets for PINs", secrets.create(&new, &token).await.err()),
+        (
+            "Secrets for PINs",
+            secrets.create(&new, &secret("other", "acme.example/any", &of_pins)).await.err(),
+        ),
+        ("Secrets for PINs", secrets.create(&new, &secret("other", "Opaque", &json!({}))).await.err()),
+        ("with attempts", maps.create(&new, &map("mine", &of_attempts)).await.err()),
+        ("with attempts", maps.create(&new, &map("whatsapp-attempts-1", &json!({}))).await.err()),
+        ("with attempts", maps.patch("theirs", &own, &changed).await.err()),
+        ("with attempts", maps.patch("theirs", &own, &taken_over).await.err()),
+        ("with attempts", maps.delete("theirs", &DeleteParams::default()).await.err()),
+    ];
+    for (at, (says, error)) in refused.into_iter().enumerate() {
+        let told = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains("ValidatingAdmissionPolicy") && told.contains(says), "{at}: {told}");
+    }
+    secrets
+        .create(&new, &secret("support-pin", "Opaque", &of_pins))
+        .await
+        .expect("as it makes those of PINs");
+    maps.create(&new, &map("whatsapp-attempts-1", &of_attempts))
+        .await
+        .expect("as it makes those of attempts");
+    maps.patch("whatsapp-attempts-1", &own, &changed).await.expect("its own");
+    maps.delete("whatsapp-attempts-1", &DeleteParams::default()).await.expect("its own");
 }
 
 /// Each right of some rules beside its resource.

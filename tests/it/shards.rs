@@ -69,3 +69,53 @@ async fn each_operator_works_on_what_carries_its_labels_and_on_what_is_moved_to_
     }
     drop(second);
 }
+
+/// Channels of a shard, each with its portfolio's labels.
+async fn channel_in(rig: &Rig, shard: &str, name: &str, number: &str) {
+    rig.channel(name, number, json!({"portfolioRef": {"name": shard}})).await;
+    label(rig, "wac", name, shard).await;
+}
+
+/// One number, twice in a shard and once in another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_counts_inside_its_shard_and_attempts_count_across() {
+    let mut rig = Rig::new("shard-claims").await;
+    for name in ["a", "b"] {
+        rig.secret(&format!("{name}-meta"), json!({"token": rig.token})).await;
+        rig.portfolio(name, json!({})).await;
+        label(&rig, "wap", name, name).await;
+    }
+    let _both = [shard(&mut rig, "a").await, shard(&mut rig, "b").await];
+    let digits = NUMBERS[0].trim_start_matches('+');
+    channel_in(&rig, "a", "first", NUMBERS[0]).await;
+    rig.until_condition("first", "NumberVerified", "False", Some("CodeNeeded")).await;
+    channel_in(&rig, "a", "second", NUMBERS[0]).await;
+    let second = rig.until_condition("second", "Ready", "False", Some("NumberClaimed")).await;
+    assert!(message(&second, "Ready").contains("first"), "{}", message(&second, "Ready"));
+
+    // Nobody of the other shard sees that claim. What Meta shows is taken over, and nothing is added twice.
+    channel_in(&rig, "b", "across", NUMBERS[0]).await;
+    rig.until_condition("across", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate("first", "send-code", "one").await;
+    rig.until_condition("first", "NumberVerified", "False", Some("CodeAwaited")).await;
+    // The attempts of the number are beside the portfolios, so the other one knows that a code has just been sent.
+    rig.annotate("across", "send-code", "one").await;
+    let knows = |status: &serde_json::Value| {
+        status["memory"]["ledger"]["codes"].as_array().is_some_and(|codes| !codes.is_empty())
+    };
+    rig.until("across", "the code of the other one", Duration::from_secs(30), knows).await;
+    rig.look("across", "after").await;
+    assert_eq!(rig.effects_on(digits), ["added", "code"]);
+    rig.type_code("first", NUMBERS[0]).await;
+    rig.until_condition("first", "Ready", "True", None).await;
+    let across = rig.look("across", "when registered").await;
+    assert_eq!(across["status"]["stage"], "Ready", "{across:#}");
+    assert_eq!(rig.effects_on(digits), ["added", "code", "verified", "registered"]);
+
+    // What is asked of the one that holds no claim does nothing.
+    rig.annotate("second", "send-code", "one").await;
+    let heard = |status: &serde_json::Value| status["memory"]["consents"]["sendCode"]["value"] == "one";
+    let second = rig.until("second", "the consent", Duration::from_secs(30), heard).await;
+    assert_eq!(second["status"]["memory"]["ledger"], json!(null), "{second:#}");
+    assert_eq!(rig.effects_on(digits), ["added", "code", "verified", "registered"]);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rstest::rstest;
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{Portfolio, Token};
+use whatsapp_operator::sandbox::{Account, Number, Portfolio, Token};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, message};
 
@@ -80,6 +80,49 @@ async fn nobody_gets_a_number_by_writing_it_down_first(#[case] prefix: &str, #[c
         assert!(actions.clone().any(|action| action == "ResolveClaim"), "{:?}", actions.collect::<Vec<_>>());
         assert!(!told["status"].to_string().contains(&rig.namespace), "a foreign namespace is named");
     }
+}
+
+#[rstest]
+#[case::while_it_runs("owner", false)]
+#[case::and_a_restart_in_the_middle("again", true)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_channel_with_a_token_that_works_keeps_no_number_of_somebody_else(
+    #[case] prefix: &str,
+    #[case] restarts: bool,
+) {
+    let mut rig = Rig::with_portfolio(prefix).await;
+    let squatters = rig.watch_also("squatters").await;
+    let theirs = "300000000000009";
+    rig.sandbox.add_portfolio(Portfolio::new(ELSEWHERE, "Elsewhere"));
+    rig.sandbox.add_account(Account::new(theirs, ELSEWHERE, "Elsewhere"));
+    let own_token = format!("{}-of-elsewhere", rig.token);
+    rig.sandbox.add_token(&own_token, Token::system_user(APP, ELSEWHERE));
+    let id = "100000000000777";
+    rig.sandbox.add_number(Number::new(id, ACCOUNT, DIGITS, "Acme Support").registered("123456"));
+    secret_of(&rig, &squatters, "own-meta", &own_token).await;
+    portfolio_of(&rig, &squatters, "own", ELSEWHERE).await;
+    let squatter = format!("{squatters}/support");
+    rig.channel(&squatter, NUMBER, json!({"portfolioRef": {"name": "own"}, "accountId": theirs})).await;
+    rig.start().await;
+    let tried = |s: &Value| condition(s, "NumberAdded").is_some_and(|c| c["reason"] == "AddRefused");
+    rig.until(&squatter, "an add that is refused", Duration::from_secs(90), tried).await;
+    let writes = |rig: &Rig| rig.sandbox.calls().iter().filter(|call| call.method != "GET").count();
+    let before = writes(&rig);
+
+    rig.channel("support", NUMBER, json!({})).await;
+    if restarts {
+        rig.operator().kill_nine();
+        rig.start().await;
+    }
+    rig.until_condition("support", "Ready", "True", None).await;
+    assert_eq!(rig.get("support").await["status"]["phoneNumberId"], id);
+    let told = rig.until_condition(&squatter, "NumberAdded", "False", Some("NumberClaimed")).await;
+    let text = message(&told, "NumberAdded");
+    assert!(text.contains("delete this one") && text.contains("comes here by itself"), "{text}");
+    assert!(!told["status"].to_string().contains(&rig.namespace), "a foreign namespace is named");
+    rig.annotate(&squatter, "retry", "now").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(writes(&rig), before, "nobody added it, asked for a code, or registered it");
 }
 
 /// Sets since when the credentials of a portfolio are known not to work: the operator's clock cannot be moved.

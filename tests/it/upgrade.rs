@@ -8,10 +8,14 @@ mod compare;
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp, Unit};
 use serde_json::{Value, json};
-use whatsapp_operator::{api, sandbox::What};
+use whatsapp_operator::{
+    api,
+    sandbox::{Number, What},
+};
 
-use crate::rig::{Rig, condition};
+use crate::rig::{ACCOUNT, Rig, condition};
 use compare::{crd_changes, fits};
 
 const NUMBER: &str = "+5511912345678";
@@ -77,6 +81,58 @@ fn no_field_was_removed_or_tightened_but_on_purpose() {
     assert!(stale.is_empty(), "these are no changes any more, strike them: {stale:#?}");
 }
 
+/// Channels as the operator of that revision left them, by its golden cases.
+const LEFT: &str = include_str!("upgrade/left.yaml");
+
+/// A channel that the last release has brought somewhere.
+struct Left {
+    name: String,
+    spec: Value,
+    status: Value,
+}
+
+/// Those channels, as if the last look had just been.
+fn left() -> Vec<Left> {
+    let all = yaml(LEFT);
+    let seen: Timestamp = serde_json::from_value(all["at"].clone()).expect("when they were read");
+    let later = Timestamp::now().duration_since(seen);
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let all = all["channels"].as_array().expect("channels").clone();
+    all.into_iter()
+        .map(|mut one| {
+            shift(&mut one["status"], later);
+            Left { name: text(&one["name"]), spec: one["spec"].take(), status: one["status"].take() }
+        })
+        .collect()
+}
+
+/// Moves each time in a value.
+fn shift(value: &mut Value, by: SignedDuration) {
+    match value {
+        Value::String(text) => {
+            if let Ok(at) = text.parse::<Timestamp>() {
+                let moved = (at + by).round(Unit::Second).expect("a time");
+                *text = moved.to_string();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shift(item, by)),
+        Value::Object(members) => members.values_mut().for_each(|member| shift(member, by)),
+        _ => {}
+    }
+}
+
+/// What must outlive an upgrade, of one status and of a later one.
+fn forgotten(before: &Value, after: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in ["ledger", "marks", "format"] {
+        lost(&before["memory"][part], &after["memory"][part], part, &mut found);
+    }
+    for part in ["businessId", "accountId", "phoneNumberId"] {
+        lost(&before[part], &after[part], part, &mut found);
+    }
+    found
+}
+
 /// A status that today's operator wrote, without what only today's schema names.
 fn of_the_version_before(status: &Value) -> Value {
     let crd = yaml(BEFORE[0].1);
@@ -117,6 +173,14 @@ fn lost(before: &Value, after: &Value, path: &str, found: &mut Vec<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_is_lost() {
     let mut rig = Rig::apart("upgrade").await;
+    for one in left() {
+        let text = |of: &Value| of.as_str().expect("text").to_owned();
+        let digits = text(&one.spec["phoneNumber"]).trim_start_matches('+').to_owned();
+        let Some(id) = one.status["phoneNumberId"].as_str() else { continue };
+        let number = Number::new(id, ACCOUNT, &digits, &text(&one.spec["displayName"]));
+        let is_ready = one.status["stage"] == "Ready";
+        rig.sandbox.add_number(if is_ready { number.registered("271828") } else { number });
+    }
     rig.start().await;
     rig.channel("support", NUMBER, json!({})).await;
     let ready = rig.onboard("support", NUMBER).await;
@@ -139,6 +203,16 @@ async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_
     assert_eq!(older["status"], written, "its schema takes it whole");
     let per_member = owned(&older);
     assert!(!per_member["f:memory"]["f:ledger"].is_null(), "owned member by member: {per_member}");
+    let left = left();
+    for one in &left {
+        rig.apply(&json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": one.name}, "spec": one.spec,
+        }))
+        .await;
+        rig.write_status("wac", &one.name, &one.status).await.expect("the last release wrote it");
+        assert_eq!(rig.get(&one.name).await["status"], one.status, "{}: its schema takes it whole", one.name);
+    }
     // Somebody has put a hand to a member of a part that is the operator's.
     rig.edit_status("wac", "support", json!({"facts": {"quality": "RED"}})).await;
 
@@ -167,15 +241,15 @@ async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_
         .await;
     let now = [looked, taken];
     for object in &now {
-        let mut found = Vec::new();
-        for part in ["ledger", "marks", "format"] {
-            lost(&written["memory"][part], &object["status"]["memory"][part], part, &mut found);
-        }
-        for part in ["businessId", "accountId", "phoneNumberId"] {
-            lost(&written[part], &object["status"][part], part, &mut found);
-        }
+        let found = forgotten(&written, &object["status"]);
         assert!(found.is_empty(), "{found:#?}");
         assert_eq!(condition(&object["status"], "Ready").map(|c| &c["status"]), Some(&json!("True")));
+    }
+    for one in &left {
+        let looked = rig.look(&one.name, "after the upgrade").await;
+        let found = forgotten(&one.status, &looked["status"]);
+        assert!(found.is_empty(), "{}: {found:#?}", one.name);
+        assert_eq!(looked["status"]["stage"], one.status["stage"], "{}", one.name);
     }
     let again: Vec<_> = rig.sandbox.effects().split_off(effects);
     assert!(

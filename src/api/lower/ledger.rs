@@ -246,6 +246,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         in_sync: marks.in_sync.clone(),
         picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
         picture_found: marks.picture_found == Some(true),
+        has_seen_onboarding: marks.seen_onboarding == Some(true),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
         routed: marks.routed.clone(),
     }
@@ -271,6 +272,11 @@ pub fn with_memory(
     };
     in_short(&mut next);
     next
+}
+
+/// The status that stands with another memory: what it shows is not judged anew.
+pub fn remembering(memory: &Memory, standing: &WhatsAppChannelStatus) -> WhatsAppChannelStatus {
+    with_memory(standing, memory, Some(standing))
 }
 
 fn with_what_is_known(
@@ -532,6 +538,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         picture_sha256: marks.picture.as_ref().map(|(sum, _)| bounded(sum.clone(), 64)),
         picture_uploaded: marks.picture.as_ref().map(|(_, at)| raised(*at)),
         picture_found: marks.picture_found.then_some(true),
+        seen_onboarding: marks.has_seen_onboarding.then_some(true),
         repairs: marks
             .repairs
             .iter()

@@ -25,7 +25,7 @@ pub use key::{
     CLEANUP, CONSENTS, FIELD_MANAGER, GROUP, OFFICIAL, RECONCILE, RETRY, SEND_CODE, SKIP_CLEANUP, SKIPPED,
     USE_LABEL, USE_VERIFY_TOKEN,
 };
-pub use ledger::{memory, memory_of, with_memory};
+pub use ledger::{memory, memory_of, remembering, with_memory};
 pub use portfolio::{
     app_webhook, portfolio, portfolio_refused, portfolio_status, refused_fields, subscribed_apps,
     with_written,

@@ -38,13 +38,11 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
     for grant in &spec.access {
         let accounts = match &grant.accounts {
             None => None,
-            Some(ids) => Some(
-                ids.iter()
-                    .map(|id| meta_id("spec.access.accounts", id).map(AccountId::new))
-                    .collect::<Result<Vec<_>, _>>()?,
-            ),
+            Some(ids) => {
+                Some(ids.iter().map(|id| meta_id("spec.access.accounts", id)).collect::<Result<_, _>>()?)
+            }
         };
-        access.push(Access { namespaces: grant.namespaces.clone(), accounts });
+        access.push(Access { namespaces: grant.namespaces.iter().collect(), accounts });
     }
     Ok(DesiredPortfolio {
         name: object.name_any(),
@@ -56,7 +54,7 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
         app,
         expect_name: spec.expect.as_ref().and_then(|e| e.name.clone()),
         expect_country: spec.expect.as_ref().and_then(|e| e.country.clone()),
-        access,
+        access: access.into(),
         app_webhook: spec.app_webhook.as_ref().map(|webhook| DesiredAppWebhook {
             callback_url: webhook.callback_url.clone(),
             verify_token: secret_key(&webhook.verify_token_secret_ref),

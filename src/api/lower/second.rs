@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+/// The first second of the year 1. The API server takes no year below zero, and whoever sets a consent may name one.
+const FIRST: i64 = -62_135_596_800;
+
 /// The second in which it lies.
 pub(super) fn cut(at: Timestamp) -> Timestamp {
-    let second = at.as_second() - i64::from(at.subsec_nanosecond() < 0);
+    let second = (at.as_second() - i64::from(at.subsec_nanosecond() < 0)).max(FIRST);
     Timestamp::from_second(second).unwrap_or(at)
 }
 

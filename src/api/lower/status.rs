@@ -103,6 +103,7 @@ fn facts_from(status: &WhatsAppChannelStatus) -> Facts {
         official_status: shown.official_status,
         official_message: shown.official_message,
         username_status: shown.username_status,
+        other_apps: shown.other_apps,
         last_refusal: shown.last_refusal.as_ref().map(refusal_from),
     }
 }
@@ -214,6 +215,7 @@ fn facts(facts: &Facts, memory: &Memory, standing: Option<&v1::Facts>) -> Option
         official_status: some(facts.official_status.as_ref(), 64),
         official_message: some(facts.official_message.as_ref(), 512),
         username_status: some(facts.username_status.as_ref(), 64),
+        other_apps: some(facts.other_apps.as_ref(), 256),
         last_refusal: facts
             .last_refusal
             .as_ref()

@@ -204,7 +204,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
         (proptest::option::of(("[0-9a-f]{64}", times())), any::<bool>()),
         proptest::option::of("([a-z]{1,9}/[0-9]{1,9}/[a-z]{1,9})?"),
         (proptest::option::of("[A-Z]{2}"), proptest::option::of(("[A-Z]{2}", times())), any::<bool>()),
-        proptest::collection::vec("https://[a-z]{1,9}/", 0..4),
+        (proptest::collection::vec("https://[a-z]{1,9}/", 0..4), any::<bool>()),
     );
     let seen = (time(), time(), time(), time());
     (origin, proof, registration, seen, names(), names(), time(), upkeep).prop_map(
@@ -216,7 +216,15 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             tried_in_review,
             declined,
             on_phone,
-            (approved, in_sync, repairs, (picture, picture_found), pin, (storage, moved, is_moving), routed),
+            (
+                approved,
+                in_sync,
+                repairs,
+                (picture, picture_found),
+                pin,
+                (storage, moved, is_moving),
+                (routed, has_seen_onboarding),
+            ),
         )| Marks {
             origin,
             automatic_code_used,
@@ -236,6 +244,7 @@ fn all_marks() -> impl Strategy<Value = Marks> {
             in_sync,
             picture,
             picture_found,
+            has_seen_onboarding,
             repairs,
             routed,
         },
@@ -443,6 +452,7 @@ fn full(text: &str) -> Assessment {
             official_status: Some("REJECTED".into()),
             official_message: Some(text.into()),
             username_status: Some("reserved".into()),
+            other_apps: Some(text.into()),
             last_refusal: Some(Refusal {
                 code: 133_005,
                 subcode: Some(1),
@@ -757,7 +767,7 @@ fn a_portfolio_is_lowered() {
     .expect("a portfolio");
     let desired = portfolio(&object).expect("valid");
     assert_eq!(desired.business.as_str(), "500000000000001");
-    assert_eq!(desired.access[0].accounts.as_deref(), Some(&[AccountId::new("300000000000001")][..]));
+    assert_eq!(desired.access[0].accounts, Some(["300000000000001"].into()));
     assert_eq!(desired.app_secret, None);
 }
 
@@ -961,6 +971,8 @@ fn every_time_of_a_status_is_a_whole_second_and_none_that_counts_is_sooner() {
     assert_eq!((second::cut(before), second::raised(before)), (at(-8), at(-7)));
     for end in [Timestamp::MIN, Timestamp::MAX] {
         assert_eq!(second::raised(end).subsec_nanosecond(), 0);
+        let told = [second::cut(end), second::raised(end)].map(|time| time.to_string());
+        assert!(told.iter().all(|time| time.len() == 20), "of a year with four digits: {told:?}");
     }
 
     let mut assessment = full("x");

@@ -43,6 +43,7 @@ use crate::api::rule;
     printcolumn(name = "Can-Send", type_ = "string", json_path = ".status.facts.health", priority = 1),
     printcolumn(name = "Username", type_ = "string", json_path = ".status.facts.username", priority = 1),
     printcolumn(name = "Official", type_ = "boolean", json_path = ".status.facts.official", priority = 1),
+    printcolumn(name = "Other-Apps", type_ = "string", json_path = ".status.facts.otherApps", priority = 1),
     printcolumn(name = "Account", type_ = "string", json_path = ".status.accountId", priority = 1),
     printcolumn(name = "Number-Id", type_ = "string", json_path = ".status.phoneNumberId", priority = 1),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.waitingFor[0].since", priority = 1),

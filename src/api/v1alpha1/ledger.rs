@@ -495,6 +495,9 @@ pub struct Marks {
     /// The number was found, and the picture that it shows, if any, counts as that of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture_found: Option<bool>,
+    /// The number was seen to become connected from the WhatsApp Business app, at `seenRegistered`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_onboarding: Option<bool>,
     /// Of each managed field that somebody else changed: what was done about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]

@@ -254,6 +254,10 @@ pub struct Facts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub username_status: Option<String>,
+    /// The apps of others that are subscribed to its account, where a channel has those read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub other_apps: Option<String>,
     /// Meta's last error on the way to Registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,

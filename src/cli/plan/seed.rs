@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::engine::{
-    desired::{Access, DesiredPortfolio, PortfolioRef, SecretKey},
+    desired::{Access, DesiredPortfolio, Names, PortfolioRef, SecretKey},
     id::BusinessId,
 };
 use crate::{
@@ -102,7 +102,7 @@ fn complete(input: &mut Input) {
             expect_name: None,
             expect_country: None,
             // Whoever names it may use it: that is what the manifests show, and all that is known of it.
-            access: vec![Access { namespaces: namespaces.into_iter().collect(), accounts: None }],
+            access: [Access { namespaces: namespaces.into_iter().collect(), accounts: None }].into(),
             app_webhook: None,
         });
     }
@@ -119,7 +119,7 @@ fn accounts(input: &mut Input) -> BTreeMap<BusinessId, BTreeSet<String>> {
             let channels = input.channels.iter().filter(|manifest| manifest.desired.portfolio == of);
             known.extend(channels.filter_map(|m| m.desired.account.as_ref()).map(ToString::to_string));
             let granted = portfolio.access.iter().filter_map(|access| access.accounts.as_ref());
-            known.extend(granted.flatten().map(ToString::to_string));
+            known.extend(granted.flat_map(Names::iter).map(str::to_owned));
         }
     }
     let named: BTreeSet<String> = accounts.values().flatten().cloned().collect();

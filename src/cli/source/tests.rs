@@ -126,9 +126,61 @@ fn files_are_read_in_the_order_of_their_names_and_what_is_too_large_or_gone_is_t
     let told: Vec<_> = source.errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(told, ["is larger than 3 MiB"]);
 
-    let (bytes, gone) = read_file(&dir.path().join("gone.yaml"));
-    assert_eq!((bytes, gone.errors.len()), (0, 1));
-    assert!(gone.errors[0].message.starts_with("cannot be read: "), "{gone:?}");
+    let gone = read_file(&dir.path().join("gone.yaml"), 1);
+    assert_eq!((gone.bytes, gone.source.errors.len()), (0, 1));
+    assert!(gone.source.errors[0].message.starts_with("cannot be read: "), "{gone:?}");
+}
+
+/// What is read of six files, which have 6 values each, in 2 documents and 22 bytes.
+fn read_of_six(most: Size) -> (usize, Vec<String>) {
+    let dir = tempfile::tempdir().expect("a folder");
+    for n in 0..6 {
+        std::fs::write(dir.path().join(format!("{n}.yaml")), "a: 1\n---\nb: \"1234\"\n\n").expect("a file");
+    }
+    let mut reading = Reading::within(most);
+    // All of them, and two by their names.
+    let paths = [dir.path().to_owned(), dir.path().join("0.yaml"), dir.path().join("1.yaml")];
+    let _ = paths.iter().all(|path| reading.path(path));
+    let short = |error: &SourceError| error.to_string().rsplit('/').next().unwrap_or_default().to_owned();
+    (reading.source.documents.len(), reading.source.errors.iter().map(short).collect())
+}
+
+#[test]
+fn all_files_together_have_a_limit_of_bytes_of_values_and_of_documents() {
+    let all = Size { bytes: 8 * 22, values: 8 * 6, documents: 8 * 2 };
+    assert_eq!(read_of_six(all), (16, vec![]));
+    for (less, what) in [
+        (Size { bytes: 7 * 22 - 1, ..all }, "0 MiB"),
+        (Size { values: 7 * 6 - 1, ..all }, "41 values, aliases resolved"),
+        (Size { documents: 7 * 2 - 1, ..all }, "13 documents"),
+    ] {
+        let told = format!(
+            "0.yaml:1:1: is not read, nor is what comes after it: all files have more than {what}; name fewer files \
+             or folders at a time, or split the file"
+        );
+        assert_eq!(
+            read_of_six(less),
+            (12, vec![told]),
+            "the seventh has no room, and the eighth is not tried"
+        );
+    }
+    let (documents, told) = read_of_six(Size { values: 5, ..all });
+    assert_eq!((documents, told.len()), (0, 1), "a file that is too much by itself is told once");
+}
+
+#[test]
+fn a_text_of_many_documents_is_read_up_to_the_limit_of_values() {
+    let mut source = Source::default();
+    // Of 4 values each.
+    let text = "a: [x]\n---\n".repeat(1_000);
+    assert_eq!(parse_into(&mut source, "t.yaml", &text, 100), 101);
+    assert_eq!((source.documents.len(), source.errors.len()), (25, 0));
+    assert_eq!(parse_into(&mut source, "t.yaml", &text, 4_000), 4_000);
+}
+
+#[test]
+fn of_one_mistake_in_thousands_of_places_some_are_told() {
+    assert_eq!(parse("t.yaml", &"--- a\n".repeat(10_000)).errors.len(), 10);
 }
 
 proptest::proptest! {
@@ -181,10 +233,10 @@ fn many_large_files_are_not_read_all_at_once() {
         });
         made.collect()
     };
-    assert_eq!(at_a_time(&of_size(MOST_BYTES, 20)), 5);
+    assert_eq!(at_a_time(&of_size(MOST_BYTES, 20)), 2);
     assert_eq!(
         at_a_time(&of_size(10 * BYTES_AT_A_TIME, 20)),
-        5,
+        2,
         "of each no more is read than a file may have"
     );
     assert_eq!(at_a_time(&of_size(100, AT_A_TIME + 1)), AT_A_TIME);

@@ -16,6 +16,8 @@ use super::{
 const MOST_NODES: usize = 100_000;
 /// Most bytes of texts that aliases stand for, in one file. The values that they stand for are bounded there as well.
 const MOST_COPIED: usize = 8 * 1_048_576;
+/// So many places of a file are told that kubectl refuses for the same reason.
+const MOST_TOLD: usize = 10;
 /// Deepest nesting.
 const MOST_DEPTH: usize = 64;
 
@@ -37,20 +39,16 @@ impl Source {
     }
 }
 
-/// Reads the documents of a text.
-pub fn parse(file: &str, text: &str) -> Source {
-    let mut source = Source::default();
-    parse_into(&mut source, file, text);
-    source
-}
-
-/// Adds the documents of a text to what was read before.
-pub fn parse_into(source: &mut Source, file: &str, text: &str) {
+/// Adds the documents of a text to what was read before. Gives back how many values they have; it stops where there are more
+/// than these.
+pub fn parse_into(source: &mut Source, file: &str, text: &str, most: usize) -> usize {
     source.errors.extend(crowded_marks(file, text));
     let mut builder = Builder {
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
         nodes: 0,
+        all: 0,
+        most,
         copied: Weight::default(),
     };
     loop {
@@ -61,7 +59,9 @@ pub fn parse_into(source: &mut Source, file: &str, text: &str) {
                     push(source, Document { file: file.to_owned(), root });
                 }
             }
-            Ok(None) => return,
+            Ok(None) => return builder.all,
+            // Whoever knows what is read beside it tells that.
+            Err(_) if builder.all > most => return builder.all,
             Err(problem) => {
                 source.errors.push(SourceError {
                     file: file.to_owned(),
@@ -69,7 +69,7 @@ pub fn parse_into(source: &mut Source, file: &str, text: &str) {
                     message: problem.message,
                     remedy: problem.remedy.to_owned(),
                 });
-                return;
+                return builder.all;
             }
         }
     }
@@ -84,6 +84,7 @@ fn crowded_marks(file: &str, text: &str) -> Vec<SourceError> {
     text.split('\n')
         .zip(1..)
         .filter(|(line, _)| crowded(line))
+        .take(MOST_TOLD)
         .map(|(_, line)| SourceError {
             file: file.to_owned(),
             at: Position { line, column: 1 },
@@ -136,6 +137,9 @@ struct Builder<'a> {
     anchors: HashMap<usize, Node>,
     /// Of this document.
     nodes: usize,
+    /// Of all documents, and most of them.
+    all: usize,
+    most: usize,
     /// Of all documents.
     copied: Weight,
 }
@@ -229,7 +233,8 @@ impl<'a> Builder<'a> {
 
     fn count(&mut self, more: usize, at: Position) -> Result<(), Problem> {
         self.nodes = self.nodes.saturating_add(more);
-        if self.nodes > MOST_NODES {
+        self.all = self.all.saturating_add(more);
+        if self.nodes > MOST_NODES || self.all > self.most {
             return Err(Problem {
                 at,
                 message: format!("has more than {MOST_NODES} values, aliases resolved"),

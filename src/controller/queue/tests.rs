@@ -1,4 +1,7 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -157,16 +160,131 @@ async fn work_that_can_wait_goes_on_by_itself_when_nobody_is_in_a_hurry_any_more
 
 #[tokio::test(start_paused = true)]
 async fn portfolios_take_turns_then_accounts_and_inside_who_came_first_goes_first() {
+    for (class, turns) in [
+        (Urgency::Edit, ["a1x", "b1x", "a2x", "b1y", "a1y", "a2y", "a1z"]),
+        // Those who share a list and are in no hurry have theirs together.
+        (Urgency::Drift, ["a1x", "a1y", "a1z", "b1x", "b1y", "a2x", "a2y"]),
+    ] {
+        let queue = Queue::new(1);
+        for key in ["a1x", "a1y", "a1z"] {
+            shows(&queue, key, lane("a", "1"), class);
+        }
+        for key in ["a2x", "a2y"] {
+            shows(&queue, key, lane("a", "2"), class);
+        }
+        shows(&queue, "b1x", lane("b", "1"), class);
+        shows(&queue, "b1y", lane("b", "1"), class);
+        assert_eq!(order(&queue), turns, "{class:?}");
+    }
+}
+
+/// 150 portfolios of two accounts with a hundred numbers each, and room for the lists of a third of them.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_of_many_accounts_does_not_have_each_list_read_for_each_number() {
+    const ACCOUNTS: usize = 300;
+    let queue = Queue::new(16);
+    for n in 0..100_usize {
+        for account in 0..ACCOUNTS {
+            let (portfolio, target) = ((account / 2).to_string(), (account % 2).to_string());
+            let key = format!("{account}-{n}");
+            let seen = Seen::of(&meta(&key, 1, None), &[]);
+            queue.shows(&key, lane(&portfolio, &target), seen, Urgency::Drift);
+        }
+    }
+    let kept = Arc::new(Mutex::new(VecDeque::<String>::new()));
+    let reading = Arc::new(Mutex::new(HashSet::<String>::new()));
+    let (reads, passes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (read, passed) = (reads.clone(), passes.clone());
+    let work = move |turn: Turn<String>| {
+        let (kept, reading) = (kept.clone(), reading.clone());
+        let (reads, passes) = (read.clone(), passed.clone());
+        async move {
+            let Turn { key, mut place, .. } = turn;
+            let account = key.split('-').next().unwrap_or_default().to_owned();
+            if !kept.lock().expect("sound").contains(&account) {
+                // Whoever wants a list that is being read waits for the same read.
+                let is_first = reading.lock().expect("sound").insert(account.clone());
+                reads.fetch_add(usize::from(is_first), Ordering::SeqCst);
+                place.leave();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                {
+                    let mut kept = kept.lock().expect("sound");
+                    reading.lock().expect("sound").remove(&account);
+                    if !kept.contains(&account) {
+                        kept.push_back(account);
+                    }
+                    if kept.len() > ACCOUNTS / 3 {
+                        kept.pop_front();
+                    }
+                }
+                place.enter().await;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            passes.fetch_add(1, Ordering::SeqCst);
+            Next { after: None, class: Urgency::Drift }
+        }
+    };
+    let working = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.run(Pulse::new(), work, |_, _| {}).await }
+    });
+    while passes.load(Ordering::SeqCst) < 100 * ACCOUNTS {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    working.abort();
+    let each = reads.load(Ordering::SeqCst) / ACCOUNTS;
+    assert_eq!(each, 1, "reads of each list");
+}
+
+/// Each of many accounts hangs with a crowd.
+#[tokio::test(start_paused = true)]
+async fn accounts_that_hang_keep_another_waiting_no_longer_than_it_takes_to_see_that() {
+    let queue = Queue::new(4);
+    for account in 0..10 * OPEN {
+        for n in 0..8 {
+            let key = format!("{account}-{n}");
+            let seen = Seen::of(&meta(&key, 1, None), &[]);
+            queue.shows(&key, lane(&account.to_string(), "1"), seen, Urgency::Drift);
+        }
+    }
+    queue.shows(&"healthy".to_owned(), lane("z", "1"), Seen::of(&meta("z", 1, None), &[]), Urgency::Drift);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let begun = Instant::now();
+    let work = move |turn: Turn<String>| {
+        let tell = tell.clone();
+        async move {
+            let Turn { key, mut place, .. } = turn;
+            if key == "healthy" {
+                let _ = tell.send(begun.elapsed());
+            } else {
+                place.leave();
+                tokio::time::sleep(Duration::from_secs(600)).await;
+            }
+            Next { after: None, class: Urgency::Drift }
+        }
+    };
+    let working = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.run(Pulse::new(), work, |_, _| {}).await }
+    });
+    let after = told.recv().await.expect("it has its turn");
+    working.abort();
+    assert!(after <= SLOW * 11, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_account_does_not_keep_others_waiting_until_it_is_done() {
     let queue = Queue::new(1);
-    for key in ["a1x", "a1y", "a1z"] {
-        shows(&queue, key, lane("a", "1"), Urgency::Drift);
+    for n in 0..300_u32 {
+        let key: &'static str = Box::leak(n.to_string().into_boxed_str());
+        shows(&queue, key, lane("a", "large"), Urgency::Drift);
     }
-    for key in ["a2x", "a2y"] {
-        shows(&queue, key, lane("a", "2"), Urgency::Drift);
-    }
-    shows(&queue, "b1x", lane("b", "1"), Urgency::Drift);
-    shows(&queue, "b1y", lane("b", "1"), Urgency::Drift);
-    assert_eq!(order(&queue), ["a1x", "b1x", "a2x", "b1y", "a1y", "a2y", "a1z"]);
+    shows(&queue, "same portfolio", lane("a", "small"), Urgency::Drift);
+    shows(&queue, "another", lane("b", "small"), Urgency::Drift);
+    let order = order(&queue);
+    let at = |key| order.iter().position(|one| *one == key);
+    let stint = usize::try_from(stint(Urgency::Drift)).unwrap();
+    assert_eq!((at("another"), at("same portfolio")), (Some(stint), Some(stint + 1)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::engine::{
     value::{
         failure::{Failure, Refusal},
         id::{Fact, Field, MessagingLimit, OfficialStatus, Quality, Sendability, Throughput},
-        observed::{Health, HealthEntity, Number, PortfolioState},
+        observed::{Health, HealthEntity, Number, OtherApp, PortfolioState},
         status::{Facts, HealthFact},
     },
 };
@@ -26,6 +26,7 @@ pub(super) fn facts(scene: &Scene<'_>) -> Facts {
         take_username(&mut facts, number, scene);
         take_official(&mut facts, number, scene);
     }
+    take_other_apps(&mut facts, scene);
     if let PortfolioState::View(view) = &scene.observed.portfolio
         && let Fact::Known(business) = &view.facts
         && let Some(limit) = &business.messaging_limit
@@ -96,6 +97,20 @@ fn take_official(facts: &mut Facts, number: &Number, scene: &Scene<'_>) {
     let is_told = scene.desired.official.is_some() || shown.status != OfficialStatus::NotStarted;
     facts.official_status = is_told.then(|| shown.status.to_string());
     facts.official_message = shown.message.as_deref().map(str::to_owned).filter(|_| is_told);
+}
+
+/// The first of them, and how many more there are. Nothing is told where nobody asks who is subscribed.
+fn take_other_apps(facts: &mut Facts, scene: &Scene<'_>) {
+    const FIRST: usize = 3;
+    if matches!(scene.observed.subscribed, Fact::Known(_)) {
+        let mut told: Vec<String> = scene.observed.foreign_apps().map(OtherApp::told).collect();
+        let more = told.len().saturating_sub(FIRST);
+        told.truncate(FIRST);
+        told.extend((more > 0).then(|| format!("{more} more")));
+        facts.other_apps = (!told.is_empty()).then(|| told.join(", "));
+    } else if !scene.desired.needs_apps() {
+        facts.other_apps = None;
+    }
 }
 
 /// Takes a value that was read; tells whether it is another one.

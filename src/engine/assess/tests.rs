@@ -11,7 +11,7 @@ use crate::engine::{
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, Sendability},
         memory::Memory,
-        observed::{Claim, CodeShared, Health, ListState, PortfolioState, Profile},
+        observed::{Claim, CodeShared, Health, ListState, OtherApp, PortfolioState, Profile},
         portfolio::{Hold, PortfolioView, Reach},
         reason::Reason,
         status::{Assessment, Stage},
@@ -218,6 +218,28 @@ fn equal_inputs_give_an_equal_assessment_however_late() {
         case.observed.search[0].list = ListState::Complete { begun: later(17) };
         assert_eq!(case.assess(), first);
     }
+}
+
+#[test]
+fn the_apps_of_others_are_a_fact_only_where_there_are_some_and_the_channel_asks() {
+    let app = |(id, name): (&str, Option<&str>)| OtherApp { id: id.into(), name: name.map(Into::into) };
+    let told = |case: &mut Case| case.assess().facts.other_apps;
+    let mut case = Case::ready();
+    case.desired.webhook = Some(webhook());
+    case.observed.subscribed = Fact::Known(true);
+    assert_eq!(told(&mut case), None);
+    case.observed.other_apps = [app(("9", Some(OtherApp::OF_META)))].into();
+    assert_eq!(told(&mut case), None, "a name is enough for what only tells");
+    case.observed.other_apps = [("21", Some("Acme CRM")), ("22", None)].map(app).into();
+    assert_eq!(told(&mut case).as_deref(), Some("Acme CRM (21), 22"));
+    let many = ["1", "2", "3", "4", "5"].map(|id| app((id, None)));
+    case.observed.other_apps = many.into();
+    assert_eq!(told(&mut case).as_deref(), Some("1, 2, 3, 2 more"));
+    case.before.facts.other_apps = Some("1".into());
+    case.observed.subscribed = Fact::NotAsked;
+    assert_eq!(told(&mut case).as_deref(), Some("1"), "not known now, so as it was");
+    case.desired.webhook = None;
+    assert_eq!(told(&mut case), None, "nobody asks any more");
 }
 
 #[test]

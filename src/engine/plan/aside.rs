@@ -1,6 +1,8 @@
 //! Settings that do not depend on the registration steps: subscription, webhook, profile. They are repeatable, and each
 //! has pauses of its own.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -92,7 +94,7 @@ pub(super) fn routed(
         memory.ledger.repeatable.remove(&StepKind::SubscribeApp);
         upkeep::note_same(pass.desired, memory, drift::SUBSCRIPTION);
     } else {
-        note_other(pass, memory, drift::SUBSCRIPTION, "not subscribed");
+        note_other(pass, memory, drift::SUBSCRIPTION, ("not subscribed", Duration::ZERO));
     }
     match is_routed {
         Some(true) => {
@@ -101,7 +103,7 @@ pub(super) fn routed(
         }
         Some(false) => {
             let live = number.webhook.value().and_then(|shown| shown.number.as_deref());
-            note_other(pass, memory, drift::CALLBACK, live.unwrap_or_default());
+            note_other(pass, memory, drift::CALLBACK, (live.unwrap_or_default(), Duration::ZERO));
         }
         None => upkeep::note_edit(pass.desired, memory, drift::CALLBACK),
     }
@@ -320,7 +322,8 @@ pub(super) fn profile(
     }
     // None says nothing: profiles are read in turns.
     let Some(current) = pass.observed.profile_of(number) else { return Ok(()) };
-    note_profile(pass, memory, current);
+    let age = if number.profile.value().is_some() { Duration::ZERO } else { pass.limits.fresh_profile };
+    note_profile(pass, memory, current, age);
     let fields = drift::profile_to_write(&pass.desired.profile, current);
     if !fields.is_managed() {
         memory.ledger.repeatable.remove(&StepKind::WriteProfile);
@@ -342,19 +345,19 @@ pub(super) fn profile(
 }
 
 /// Remembers of each managed field whether Meta has it as desired.
-fn note_profile(pass: &Pass, memory: &mut Memory, live: &Profile) {
+fn note_profile(pass: &Pass, memory: &mut Memory, live: &Profile, age: Duration) {
     let differing = drift::differences(&pass.desired.profile, live);
     for field in drift::managed(&pass.desired.profile) {
         let path = format!("{}{field}", drift::PROFILE);
         match differing.iter().find(|(name, ..)| *name == field) {
-            Some((_, _, live)) => note_other(pass, memory, &path, live),
+            Some((_, _, live)) => note_other(pass, memory, &path, (live, age)),
             None => upkeep::note_same(pass.desired, memory, &path),
         }
     }
 }
 
-fn note_other(pass: &Pass, memory: &mut Memory, field: &str, live: &str) {
-    upkeep::note_other(pass.desired, memory, field, live, pass.limits, pass.now);
+fn note_other(pass: &Pass, memory: &mut Memory, field: &str, seen: (&str, Duration)) {
+    upkeep::note_other(pass.desired, memory, field, seen, pass.limits, pass.now);
 }
 
 /// The step, unless somebody else changed what it writes and that is only told, or he has the last word. A person may have it

@@ -241,14 +241,14 @@ fn claimed(pass: &Pass, name: Option<&str>) -> Block {
             "WhatsAppChannel {name} manages {number}; this one writes nothing until that one is gone; delete one of the two"
         ),
         None => format!(
-            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing until that one is gone; {FOREIGN_CLAIM}"
+            "a WhatsAppChannel of another namespace manages {number}; this one writes nothing meanwhile; {FOREIGN_CLAIM}"
         ),
     };
     Block::new(Reason::NumberClaimed, said)
 }
 
 /// What a person can do about an object that they may not see.
-const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if it is, ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
+const FOREIGN_CLAIM: &str = "delete this one if it is not to manage the number; if Meta shows the number as verified or registered in this one's account, and the other one has not found it, it comes here by itself within an hour; else ask whoever runs the operator, who finds the other one with kubectl get whatsappchannels --all-namespaces";
 
 type Decision = (Option<Planned>, Option<Block>, Vec<(ConditionType, Block)>);
 
@@ -272,6 +272,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     let seen = find::see(pass, memory, account)?;
     verify::note_proof(pass, memory, &seen);
     undecided::judge(pass, memory, &seen);
+    pin::note_touched(pass, memory);
     let number = number(pass, memory, view, &seen)?;
     find::note(pass, memory, &number);
     picture::note_found(pass, memory);
@@ -293,6 +294,7 @@ fn way(pass: &Pass, memory: &mut Memory) -> Gate<(Arc<Number>, Seen, MayWrite)> 
     };
     match platform {
         Platform::Registered => {
+            sync::note_onboarded(pass, memory);
             guard::note_registered(memory, &seen, pass.now);
             undecided::none_open(pass, memory)?;
             let may_write = guard::may_write(pass, memory, &number);

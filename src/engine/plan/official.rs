@@ -25,7 +25,7 @@ use crate::engine::{
 /// Requests an official business account, once a person has asked for it.
 pub(super) fn requested(
     pass: &Pass,
-    memory: &Memory,
+    memory: &mut Memory,
     number: &Number,
     seen: &Seen,
     writable: &Writable,
@@ -40,7 +40,9 @@ pub(super) fn requested(
             return Err(Stop::look_again("the official business account has not been read yet"));
         }
     };
-    let last = memory.ledger.last(StepKind::RequestOfficial).filter(|last| may_be_open(last));
+    if proves_request(&shown.status) {
+        note_arrived(memory);
+    }
     match &shown.status {
         OfficialStatus::Approved => return Ok(()),
         OfficialStatus::Pending | OfficialStatus::UnderReview => {
@@ -58,7 +60,7 @@ pub(super) fn requested(
         | OfficialStatus::Cancelled => {}
     }
     may_request(writable)?;
-    paused(pass, last, shown)?;
+    paused(pass, memory, shown)?;
     let block = wanting(pass, memory, shown);
     let missing = missing(pass, number);
     if !missing.is_empty() {
@@ -74,6 +76,20 @@ pub(super) fn requested(
     };
     let why = "request an official business account; Meta takes no other request for 30 days";
     Err(pass.step(step, why.into(), Cause::Official(consent.value.clone())))
+}
+
+/// Whether Meta shows that a request arrived: none is sent while it shows one of these. NOT_STARTED proves nothing, since nobody
+/// recorded how soon a request shows; the other words may be of a request before.
+fn proves_request(status: &OfficialStatus) -> bool {
+    matches!(status, OfficialStatus::Pending | OfficialStatus::UnderReview | OfficialStatus::Approved)
+}
+
+/// The last request, whose answer was lost, arrived.
+fn note_arrived(memory: &mut Memory) {
+    let last = memory.ledger.officials.iter_mut().rev().find(|entry| entry.counts());
+    if let Some(last) = last.filter(|last| last.outcome != EntryOutcome::Started && last.is_inconclusive()) {
+        (last.outcome, last.refusal) = (EntryOutcome::Accepted, None);
+    }
 }
 
 /// When the state is read again by itself, where no list shows it.
@@ -111,11 +127,19 @@ fn may_request(writable: &Writable) -> Gate {
 }
 
 /// Blocks for 30 days after a request that Meta may have taken.
-fn paused(pass: &Pass, last: Option<&Entry>, shown: &Official) -> Gate {
+fn paused(pass: &Pass, memory: &Memory, shown: &Official) -> Gate {
+    let last = memory.ledger.last(StepKind::RequestOfficial).filter(|last| may_be_open(last));
     let Some(last) = last else { return Ok(()) };
     let until = later(last.at, pass.limits.official_pause);
     if pass.now >= until {
         return Ok(());
+    }
+    if memory.in_flight.as_ref().is_some_and(|intent| intent.id == last.id) {
+        return undecided::none_open(pass, memory);
+    }
+    let settling = undecided::settling(pass, StepKind::RequestOfficial, last).filter(|at| pass.now < *at);
+    if let (OfficialStatus::NotStarted, Some(at)) = (&shown.status, settling) {
+        return Err(undecided::open(StepKind::RequestOfficial, last, at));
     }
     let (at, again) = (say::time(last.at), format!("from {} on it can be requested again", say::time(until)));
     let block = match shown.status {
@@ -128,7 +152,7 @@ fn paused(pass: &Pass, last: Option<&Entry>, shown: &Official) -> Gate {
         OfficialStatus::NotStarted => Block::new(
             Reason::OfficialAccountPaused,
             format!(
-                "an official business account was requested at {at}, and {}; it counts as sent; {again} with {}",
+                "an official business account was requested at {at}, and {}; Meta shows NOT_STARTED, which does not prove that the request did not arrive, and a second one may lock the number out for 30 days, so it counts as sent; look in WhatsApp Manager whether a request is open, and request it there if none is; {again} with {}",
                 say::undecided(last.refusal.as_ref()),
                 command(pass)
             ),

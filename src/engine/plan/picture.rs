@@ -2,6 +2,8 @@
 //!
 //! What holds it up is told and holds nothing else up. An upload that is repeated does no harm, and their number is bounded.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::engine::{
@@ -25,7 +27,7 @@ use crate::engine::{
         picture::{PictureFact, Shown},
         reason::Reason,
         step::{Cause, Step, StepKind},
-        time::later,
+        time::{earlier, later},
     },
 };
 
@@ -58,11 +60,12 @@ pub(super) fn uploaded(
         }
     }
     let facts = &pass.observed.process.picture;
-    if is_open(memory) && matches!(facts.shown, Some((_, Shown::NoPicture))) {
+    let is_asked = replaces_found(pass, memory);
+    let is_only_told = pass.desired.drift == DriftPolicy::Report && !is_asked;
+    if is_open(memory) && matches!(facts.shown, Some((_, Shown::NoPicture))) && !is_only_told {
         memory.marks.picture_found = false;
     }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
-    let is_asked = replaces_found(pass, memory);
     let sum = match &read.fact {
         PictureFact::Usable { sum } => sum,
         PictureFact::Unlabelled(secret) => {
@@ -94,7 +97,11 @@ pub(super) fn uploaded(
     let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| taken == sum);
     if is_same && is_lost(memory, facts) && pass.desired.drift == DriftPolicy::Report && pass.retry.is_none()
     {
-        let said = "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run";
+        let said = if memory.marks.picture_found {
+            "the number was found without a picture, and none is uploaded: driftPolicy is Report; to have it uploaded once run"
+        } else {
+            "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run"
+        };
         return Err(stop(Reason::ProfileDiffers, format!("{said} {}", pass.command("retry"))));
     }
     if !knows_app(pass) {
@@ -129,17 +136,21 @@ pub(super) fn replaces_found(pass: &Pass, memory: &Memory) -> bool {
 
 /// The picture that the number was found with is taken for that of the source as it is now.
 fn found(pass: &Pass, memory: &mut Memory, sum: &str) -> Gate {
-    let shown = pass.observed.process.picture.shown.as_ref().map(|(_, shown)| shown);
-    let why = match shown {
-        Some(Shown::Picture | Shown::NoPicture) => {
+    let why = match &pass.observed.process.picture.shown {
+        Some((_, Shown::Picture)) => {
             memory.marks.picture = Some((sum.to_owned(), pass.now));
             return Ok(());
         }
-        Some(Shown::Unknown(failure)) if failure.is_answer() => format!(
+        // Where differences are only told: as if it had been lost since, so that only another picture is an edit.
+        Some((at, Shown::NoPicture)) => {
+            memory.marks.picture = Some((sum.to_owned(), earlier(*at, Duration::from_secs(1))));
+            return Ok(());
+        }
+        Some((_, Shown::Unknown(failure))) if failure.is_answer() => format!(
             "Meta refuses to tell whether it has a picture ({}); nothing is uploaded over one that may be there; to have the picture uploaded all the same run",
             failure.told()
         ),
-        Some(Shown::Unknown(_)) | None => "Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run".into(),
+        Some((_, Shown::Unknown(_))) | None => "Meta did not show yet whether it has a picture; it is asked again by itself; to have the picture uploaded without that run".into(),
     };
     let said = format!("the number was found in the account, and {why} {}", pass.command("retry"));
     Err(stop(Reason::ObservationIncomplete, said))

@@ -92,6 +92,25 @@ pub(super) fn is_locked(number: &Number) -> bool {
     number.health.value().is_some_and(|health| health.is_blocked() && !health.is_blocked_only_by(&no_locks))
 }
 
+/// Something else made a new version of the Secret in which the PIN is the one that was sent last: what came of that counts for
+/// this version, too. A label is no reason for another registration.
+pub(super) fn note_touched(pass: &Pass, memory: &mut Memory) {
+    let (Some(attempt), Some(version)) =
+        (pass.observed.process.pin_sent.as_deref(), pass.observed.pin_secret.version())
+    else {
+        return;
+    };
+    let Memory { ledger, in_flight: None, .. } = memory else { return };
+    let mut all = ledger.registrations.iter().chain(&ledger.pins);
+    let Some(sent) = all.find(|entry| entry.id == attempt).map(|entry| entry.subject.clone()) else { return };
+    let now = Some(version.as_subject());
+    for entry in ledger.registrations.iter_mut().chain(&mut ledger.pins) {
+        if entry.subject == sent {
+            entry.subject.clone_from(&now);
+        }
+    }
+}
+
 /// The tries to set the PIN of this version of its Secret, newest first.
 pub(super) fn tried<'a>(memory: &'a Memory, version: &SecretVersion) -> impl Iterator<Item = &'a Entry> {
     let (tries, subject) = (memory.ledger.of(StepKind::SetPin), Some(version.as_subject()));

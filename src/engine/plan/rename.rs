@@ -1,6 +1,8 @@
 //! The display name of a registered number: submitted once, waited for, and made live. The number goes on serving under the
 //! name that is live.
 
+use std::time::Duration;
+
 use crate::engine::{
     plan::{
         go_live, naming,
@@ -51,7 +53,7 @@ fn note(pass: &Pass, memory: &mut Memory, number: &Number, seen: &Seen, standing
         Standing::Live(_) => upkeep::note_same(desired, memory, drift::NAME),
         Standing::Waiting(_) | Standing::Other => {
             let live = number.verified_name.value().map_or("", String::as_str);
-            upkeep::note_other(desired, memory, drift::NAME, live, pass.limits, pass.now);
+            upkeep::note_other(desired, memory, drift::NAME, (live, Duration::ZERO), pass.limits, pass.now);
         }
         Standing::Hidden => return,
     }

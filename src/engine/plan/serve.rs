@@ -197,3 +197,30 @@ fn may_want(pass: &Pass, block: &Block) -> bool {
         matches!(block.reason, Reason::EffectNotVisibleYet | Reason::Throttled | Reason::NotSentYet);
     is_under_way || names_retry(pass, block)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fixture::{now, world};
+
+    #[test]
+    fn a_retry_is_wanted_by_whoever_waits_for_one_and_perhaps_by_what_is_under_way() {
+        let world = world();
+        let pass = Pass::new(&world.desired, &world.observed, &world.memory, &world.limits, now());
+        let command = format!("to have it done run {}", pass.command("retry"));
+        for (reason, message, asks, names, wants) in [
+            (Reason::ProfileDiffers, "it differs", None, false, false),
+            (Reason::ProfileDiffers, &*command, None, true, true),
+            (Reason::ProfileDiffers, "it differs", Some(Action::AlignSettings), false, false),
+            (Reason::StorageRegionDiffers, "it differs", Some(Action::Retry), true, true),
+            (Reason::EffectNotVisibleYet, "it may show", None, false, true),
+            (Reason::Throttled, "there is no room", None, false, true),
+            (Reason::NotSentYet, "it was not sent", None, false, true),
+            (Reason::NotObservedYet, "it is read next", None, false, false),
+        ] {
+            let block = Block::new(reason, message);
+            let block = asks.map_or(block.clone(), |action| block.asks(action));
+            assert_eq!((names_retry(&pass, &block), may_want(&pass, &block)), (names, wants), "{block:?}");
+        }
+    }
+}

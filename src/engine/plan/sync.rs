@@ -19,14 +19,26 @@ use crate::engine::{
         desired::{AppData, Connection},
         failure::Refusal,
         id::Fact,
-        memory::Memory,
+        memory::{Memory, Registration},
         observed::Number,
         reason::Reason,
         step::{Cause, Step, StepKind},
+        time::later,
     },
 };
 
 const KIND: StepKind = StepKind::StartSync;
+
+/// Remembers that the number was connected between two looks of this process. What was connected when it was first looked at may
+/// have been asked for what it holds by an object before, of which nothing is known after a cluster is lost.
+pub(super) fn note_onboarded(pass: &Pass, memory: &mut Memory) {
+    let is_managed = !pass.desired.syncs.is_empty() && pass.desired.connection == Connection::Coexistence;
+    if is_managed && memory.marks.registration == Registration::NotSeen {
+        let before = pass.observed.process.looked_before;
+        memory.marks.has_seen_onboarding =
+            before.is_some_and(|before| pass.now < later(before, pass.limits.sync_window));
+    }
+}
 
 /// The next kind that is asked for, or why none is.
 pub(super) fn asked(
@@ -61,8 +73,8 @@ pub(super) fn asked(
         return Err(over(&open, &window, late));
     }
     let cause = |sync: &AppData| match (state(sync), &pass.retry) {
-        (State::NotAsked, _) => Some(Cause::Automatic),
-        (State::Refused(_), Some(retry)) => Some(Cause::Retry(retry.value.clone())),
+        (State::NotAsked, _) if window.is_proven => Some(Cause::Automatic),
+        (State::NotAsked | State::Refused(_), Some(retry)) => Some(Cause::Retry(retry.value.clone())),
         _ => None,
     };
     if let Some((sync, cause)) = open.iter().find_map(|sync| Some((*sync, cause(sync)?))) {
@@ -83,8 +95,20 @@ pub(super) fn asked(
     }
     open.iter().try_for_each(|sync| match state(sync) {
         State::Refused(refusal) => Err(refused(pass, *sync, &window, refusal)),
+        State::NotAsked => Err(unproven(pass, &open, &window)),
         _ => Ok(()),
     })
+}
+
+/// Each may be asked for once, and an object before may have done so.
+fn unproven(pass: &Pass, open: &[AppData], window: &Window) -> Stop {
+    let said = format!(
+        "{} are not asked for by itself: each may be asked for once, within 24 hours of the onboarding; Meta does not tell when that was, and the number was connected when this channel first saw it, at {}; if it is less than 24 hours ago and nobody asked, run {}",
+        names(open),
+        say::time(window.since),
+        pass.command("retry")
+    );
+    Stop::block(Block::new(Reason::SyncOnboardingUnknown, said).until(window.until))
 }
 
 /// What Meta sends comes once, and only to those who get the account's messages then. Gives back whether it is known that

@@ -49,9 +49,9 @@ fn verdict(
     let absent = Some(EntryOutcome::NoAnswer);
     match step {
         // Counts as sent, whatever became of it.
-        StepKind::RequestCode | StepKind::RequestOfficial => absent.filter(|_| is_quiet),
-        // Nothing shows a PIN, which picture it is, or that a sync began.
-        StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync => {
+        StepKind::RequestCode => absent.filter(|_| is_quiet),
+        // Nothing shows a PIN, which picture it is, or that a sync began. That a request arrived may show at any time.
+        StepKind::SetPin | StepKind::WritePicture | StepKind::StartSync | StepKind::RequestOfficial => {
             absent.filter(|_| pass.now >= settled)
         }
         // Only its own read shows it, which is as fresh as the look asks for.

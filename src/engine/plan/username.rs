@@ -51,7 +51,7 @@ pub(super) fn claimed(
         return Ok(());
     }
     let other = live.name.as_deref();
-    let kept = other.unwrap_or_default();
+    let kept = (other.unwrap_or_default(), pass.limits.fresh_aside);
     upkeep::note_other(pass.desired, memory, drift::USERNAME, kept, pass.limits, pass.now);
     aside::may_write(writable, Reason::UsernameDiffers, "the username").map_err(left_alone)?;
     let claims = Claims { pass, memory, name: &wanted.name, other };

@@ -27,6 +27,8 @@ pub(in crate::engine) struct Window {
     pub until: Timestamp,
     /// Meta tells when it was onboarded.
     is_told: bool,
+    /// That the day began then is known, and not only that it began before.
+    pub is_proven: bool,
 }
 
 /// How far one kind is.
@@ -44,7 +46,8 @@ impl Window {
     pub fn of(memory: &Memory, number: &Number, limits: &Limits) -> Option<Self> {
         let told = number.onboarded.value().copied();
         let since = told.or_else(|| memory.marks.seen_registered())?;
-        Some(Self { since, until: later(since, limits.sync_window), is_told: told.is_some() })
+        let is_proven = told.is_some() || memory.marks.has_seen_onboarding;
+        Some(Self { since, until: later(since, limits.sync_window), is_told: told.is_some(), is_proven })
     }
 
     /// From when to when it lasts, for people.

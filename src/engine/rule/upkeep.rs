@@ -202,12 +202,13 @@ pub(in crate::engine) fn was_live_since(desired: &Desired, memory: &Memory, fiel
     was_seen && !is_open
 }
 
-/// Remembers what somebody else made of a field, once that was repaired too often.
+/// Remembers what somebody else made of a field, once that was repaired too often. `age` is how old what a look sees of the
+/// field may be where no list shows it.
 pub(in crate::engine) fn note_other(
     desired: &Desired,
     memory: &mut Memory,
     field: &str,
-    live: &str,
+    (live, age): (&str, Duration),
     limits: &Limits,
     now: Timestamp,
 ) {
@@ -216,7 +217,7 @@ pub(in crate::engine) fn note_other(
         return;
     }
     let Some(repairs) = memory.marks.repairs.get_mut(field) else { return };
-    let window = window(field, limits);
+    let window = window(desired, field, age, limits);
     let recent = repairs.at.iter().filter(|at| later(**at, window) > now).count();
     if let Some((value, _)) = &mut repairs.contended {
         *value = short(live);
@@ -255,8 +256,15 @@ fn note_value(memory: &mut Memory, field: &str, value: Option<i64>, limits: &Lim
     }
 }
 
-fn window(field: &str, limits: &Limits) -> Duration {
-    if field == NAME { limits.names_window } else { limits.repairs_window }
+/// The time in which the last repairs count. Whoever changes a field after each of them is seen doing it at the next look, so a
+/// field that is looked at rarely needs a longer one: half a look more than all of them take.
+fn window(desired: &Desired, field: &str, age: Duration, limits: &Limits) -> Duration {
+    if field == NAME {
+        return limits.names_window;
+    }
+    let look = age.max(limits.fresh_list).max(desired.interval.unwrap_or_default());
+    let halves = u32::try_from(2 * limits.repairs + 1).unwrap_or(u32::MAX);
+    limits.repairs_window.max((look.min(limits.looked_at_least) * halves) / 2)
 }
 
 /// The beginning of a text of others. Who shows it writes out what it must not do.

@@ -334,7 +334,7 @@ pub struct DesiredPortfolio {
     pub app: Option<AppId>,
     pub expect_name: Option<String>,
     pub expect_country: Option<String>,
-    pub access: Vec<Access>,
+    pub access: Arc<[Access]>,
     /// Where the app itself has its events sent. `None`: it is not managed.
     pub app_webhook: Option<DesiredAppWebhook>,
 }
@@ -361,7 +361,38 @@ impl DesiredPortfolio {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// `*` is everyone.
-    pub namespaces: Vec<String>,
+    pub namespaces: Names,
     /// `None`: all accounts in reach.
-    pub accounts: Option<Vec<AccountId>>,
+    pub accounts: Option<Names>,
+}
+
+/// Names, in one piece of memory: of every portfolio they are known all the time, and each may have thousands.
+///
+/// ```
+/// use whatsapp_operator::engine::desired::Names;
+/// let names: Names = ["shop", "bar"].into();
+/// assert_eq!(names.iter().collect::<Vec<_>>(), ["shop", "bar"]);
+/// assert_eq!(Names::from([]).iter().count(), 0);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Box<str>);
+
+impl Names {
+    /// One after the other. No name has a line break.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.lines()
+    }
+}
+
+impl<T: AsRef<str>> FromIterator<T> for Names {
+    fn from_iter<I: IntoIterator<Item = T>>(names: I) -> Self {
+        let lines = names.into_iter().fold(String::new(), |lines, name| lines + name.as_ref() + "\n");
+        Self(lines.into())
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for Names {
+    fn from(names: [&str; N]) -> Self {
+        names.into_iter().collect()
+    }
 }

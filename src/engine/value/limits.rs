@@ -53,7 +53,10 @@ pub struct Limits {
     /// Repairs of one field in [`Self::repairs_window`] after which whoever goes on changing it has the last word. A name
     /// costs a review each time, so those are counted in [`Self::names_window`].
     pub repairs: usize,
+    /// At least; longer for a field that is looked at so rarely that fewer looks fall into it.
     pub repairs_window: Duration,
+    /// No field is looked at more rarely, as far as that window goes.
+    pub looked_at_least: Duration,
     /// Claims of one username that nobody asked for, in [`Self::names_window`]: the first, and those whose answer was lost.
     pub usernames_automatic: usize,
     /// Between requests for an official business account (page "Official business accounts").
@@ -228,6 +231,7 @@ impl Default for Limits {
             name_approval: s(14 * DAY),
             repairs: 3,
             repairs_window: s(HOUR),
+            looked_at_least: s(DAY),
             usernames_automatic: 3,
             official_pause: s(30 * DAY),
             add_refused_pause: s(6 * HOUR),

@@ -642,6 +642,8 @@ pub struct Marks {
     /// It was deregistered for that, and has to be registered again.
     pub is_moving: bool,
     pub registration: Registration,
+    /// This object saw the number become connected, so it knows when that was, also where Meta does not tell it.
+    pub has_seen_onboarding: bool,
     /// Since when a number that was found is absent from its account's list.
     pub missing_since: Option<Timestamp>,
     /// When a number that is not registered first read CONNECTED.

@@ -78,7 +78,8 @@ fn is_received(ours: bool, others: &[OtherApp]) -> bool {
     ours || foreign(others).next().is_some()
 }
 
-/// The apps of somebody who may depend on the account. Meta's own is none: nobody reads or sends with it.
+/// The apps of somebody who may depend on the account. Meta's own is none: nobody reads or sends with it. It is known by its
+/// name alone, which others may take, so this is enough to warn, and not to take something from somebody.
 fn foreign(others: &[OtherApp]) -> impl Iterator<Item = &OtherApp> {
     others.iter().filter(|app| !app.is_of_meta())
 }
@@ -138,10 +139,15 @@ pub struct ProcessFacts {
     pub intents: Option<Arc<str>>,
     /// Last successful look at this channel by this process.
     pub last_success: Option<Timestamp>,
+    /// The one before this look.
+    pub looked_before: Option<Timestamp>,
     pub stood: Stood,
     pub picture: PictureFacts,
     /// Why the Secret with the PIN could not be created, in the words of the cluster.
     pub pin_not_created: Option<Box<str>>,
+    /// The attempt that sent the PIN that is in the Secret now, where that was the last one and this process made it. A version
+    /// that something else made is the same PIN.
+    pub pin_sent: Option<Box<str>>,
     /// Another channel that takes its code from the same key of the same Secret.
     pub code_shared: Option<CodeShared>,
     /// Labels that an object has to carry for this process to see it.
@@ -163,9 +169,11 @@ impl ProcessFacts {
             started,
             intents: None,
             last_success: None,
+            looked_before: None,
             stood: Stood::default(),
             picture: PictureFacts::default(),
             pin_not_created: None,
+            pin_sent: None,
             code_shared: None,
             labels: None,
         }
@@ -401,6 +409,21 @@ impl Number {
     /// Whether it is registered with Cloud API.
     pub fn is_registered(&self) -> bool {
         self.platform.value() == Some(&PlatformType::CloudApi)
+    }
+
+    /// Whether whoever has this entry proved that the number is theirs: both takes the code that Meta sends to it.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::{id::{CodeStatus, Field, NumberStatus, PlatformType}, observed::Number};
+    /// let number = Number::bare("100000000000001".into(), "+55 11 91234-5678");
+    /// assert!(!number.is_owned());
+    /// assert!(Number { code: Field::Is(CodeStatus::Verified), ..number.clone() }.is_owned());
+    /// let live = Number { platform: Field::Is(PlatformType::CloudApi), ..number };
+    /// assert!(live.is_owned());
+    /// assert!(!Number { status: Field::Is(NumberStatus::Migrated), ..live }.is_owned());
+    /// ```
+    pub fn is_owned(&self) -> bool {
+        !self.has_left() && (self.is_registered() || self.code.value() == Some(&CodeStatus::Verified))
     }
 
     /// Whether the entry itself says that the number is no longer in this account.

@@ -43,7 +43,7 @@ pub struct PortfolioView {
     pub reach: Reach,
     /// `expect.country`, to be compared with the account's.
     pub expect_country: Option<String>,
-    pub access: Vec<Access>,
+    pub access: Arc<[Access]>,
     pub throttled_until: Option<Timestamp>,
 }
 
@@ -150,7 +150,7 @@ impl PortfolioView {
             facts: Fact::NotAsked,
             reach: Reach::Unread,
             expect_country: None,
-            access: Vec::new(),
+            access: Arc::default(),
             throttled_until: None,
         }
     }
@@ -192,7 +192,7 @@ impl PortfolioView {
 ///
 /// ```
 /// use whatsapp_operator::engine::{desired::Access, portfolio::granted};
-/// let access = [Access { namespaces: vec!["shop".into()], accounts: Some(vec!["300000000000001".into()]) }];
+/// let access = [Access { namespaces: ["shop"].into(), accounts: Some(["300000000000001"].into()) }];
 /// assert_eq!(granted("meta", &access, "other"), None);
 /// assert_eq!(granted("meta", &access, "meta"), Some(None));
 /// assert_eq!(granted("meta", &access, "shop"), Some(Some(vec!["300000000000001".into()])));
@@ -208,7 +208,7 @@ pub fn granted(own: &str, access: &[Access], namespace: &str) -> Option<Option<V
         }
         match &entry.accounts {
             None => return Some(None),
-            Some(list) => accounts.get_or_insert_default().extend(list.iter().cloned()),
+            Some(list) => accounts.get_or_insert_default().extend(list.iter().map(AccountId::from)),
         }
     }
     accounts.map(Some)

@@ -451,6 +451,9 @@ reasons! {
     SyncTooLate: Person, SYNC, ConnectInApp,
         "What the WhatsApp Business app holds is not asked for: Meta takes that within 24 hours of the onboarding only. The number works without.",
         "Remove it from spec.coexistence. Or disconnect the number in the app (Settings, Account, Business Platform), and connect it again through the partner's sign-up.";
+    SyncOnboardingUnknown: Person, SYNC, Retry,
+        "Nobody knows whether what the WhatsApp Business app holds was asked for already: Meta does not tell when the number was onboarded, and the channel found it connected. The number works without.",
+        "If it was onboarded less than 24 hours ago and nobody asked: kubectl whatsapp retry NAME. Else remove it from spec.coexistence.";
     SyncRefused: Person, SYNC, Retry,
         "Meta refused to send what the WhatsApp Business app holds. The number works without.",
         "Read Meta's words in the message, remove the cause, then: kubectl whatsapp retry NAME.";

@@ -125,6 +125,8 @@ pub struct Facts {
     pub official_message: Option<String>,
     /// Only where the spec manages the username.
     pub username_status: Option<String>,
+    /// The apps of others that are subscribed to its account. Only where the channel needs to know who is.
+    pub other_apps: Option<String>,
     /// Meta's last error on the way to Registered, for `explain`; the trace id is the first seen with that code.
     pub last_refusal: Option<Refusal>,
 }

@@ -1,16 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
-use super::ROOM;
+use super::{AccountsPage, Key, Lists, ROOM};
 use crate::{
-    engine::{failure::Failure, look::Urgency},
+    engine::{failure::Failure, fixture::reachable, look::Urgency},
     meta::{
+        edge::Edge,
         fixture::{Bench, Reply, Seen, credential, refused},
-        port::{Graph, GraphSource, Listing},
+        port::{Clock, Graph, GraphSource, Listing},
+        wire::Next,
     },
 };
 
@@ -238,4 +242,40 @@ async fn what_an_account_of_a_list_costs_in_memory() {
     use crate::engine::portfolio::Reachable;
     // Its place in a list; its id and its name are shared by all lists that have it.
     assert!(size_of::<Reachable>() <= 40, "{}", size_of::<Reachable>());
+}
+
+#[tokio::test]
+async fn a_page_that_a_term_before_asked_for_is_none_of_a_list_that_was_begun_since() {
+    let page = |id: &str, next| AccountsPage {
+        accounts: vec![reachable(id)],
+        bytes: 10,
+        skipped: BTreeSet::new(),
+        next,
+    };
+    let (first, last) = (|| page("31", Next::After("2".into())), || page("32", Next::End));
+    let bench = Bench::new([]).await;
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let lists = Lists::default();
+    // Each page comes when it is let go.
+    let begin = || {
+        let (let_go, comes) = oneshot::channel();
+        let key = Key { business: "500".into(), version: "1".into(), edge: Edge::OwnedAccounts };
+        let read = |_| async { Ok(comes.await.unwrap()) };
+        let mut asking = Box::pin(lists.go_on(key, bench.now(), Urgency::Transitional, &clock, read));
+        assert!(asking.as_mut().now_or_never().is_none(), "it waits for its page");
+        (let_go, asking)
+    };
+    let come = |(let_go, asking): (oneshot::Sender<AccountsPage>, _), page| {
+        assert!(let_go.send(page).is_ok());
+        asking
+    };
+    assert!(come(begin(), first()).await.whole.is_none());
+    let of_before = begin();
+    lists.forget_all();
+    let of_now = begin();
+    assert!(come(of_before, last()).await.whole.is_none());
+    assert!(come(of_now, first()).await.whole.is_none(), "that was its first page");
+    let whole = come(begin(), last()).await.whole.expect("and this its last");
+    let ids: Vec<_> = whole.accounts.iter().map(|account| account.id.as_str()).collect();
+    assert_eq!(ids, ["31", "32"]);
 }

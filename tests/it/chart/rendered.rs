@@ -1,7 +1,6 @@
 //! Some sets of values with what becomes of them: kept as files, and judged by a real API server.
 //!
-//! The API server has no kinds of the Prometheus operator. So the test gives it those that the chart uses, with as much of
-//! their schema as the chart could get wrong, and nothing beyond is taken.
+//! The API server gets the kinds of the Prometheus operator from its own CRDs, and nothing beyond them is taken.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{of_kind, parsed};
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{self, ControlPlane};
 use crate::kept;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -48,15 +47,16 @@ async fn the_api_server_takes_everything_that_is_rendered() {
         }});
         plane.apply_rendered("default", &namespace.to_string()).await;
     }
-    plane.apply_rendered("default", &monitors().to_string()).await;
-    let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
     let kinds = ["servicemonitors", "podmonitors", "prometheusrules"];
+    plane.apply_rendered("default", &monitors(kinds)).await;
+    let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
     let kinds = kinds.map(|kind| format!("{kind}.monitoring.coreos.com"));
     let wait = [established.to_vec(), kinds.iter().map(String::as_str).collect()];
     assert!(plane.kubectl(wait.concat()).await.status.success());
 
     let mut sets: Vec<(&str, Value)> = SETS.map(|set| (set, values(set))).into();
     sets.push(("pod monitor", json!({"metrics": {"podMonitor": {"enabled": true, "interval": "1m30s"}}})));
+    sets.push(("no runbooks", json!({"prometheusRule": {"enabled": true}})));
     for (set, values) in sets {
         let (release, namespace) = place(set);
         let text = plane.helm_template_of(release, namespace, &values).await;
@@ -87,46 +87,13 @@ async fn the_api_server_takes_everything_that_is_rendered() {
     }
 }
 
-/// The kinds of the Prometheus operator that the chart uses: monitoring.coreos.com/v1 as its API reference has it, with the
-/// fields that the chart sets.
-fn monitors() -> Value {
-    let text = json!({"type": "string"});
-    let labels = json!({"type": "object", "additionalProperties": text});
-    let endpoints = json!({"type": "array", "items": {"type": "object", "properties": {
-        "port": text, "path": text, "honorLabels": {"type": "boolean"},
-        "interval": {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"},
-    }}});
-    let rule = json!({"type": "object", "required": ["expr"], "properties": {
-        "alert": text, "record": text, "expr": text, "labels": labels, "annotations": labels,
-        "for": {"type": "string", "pattern": "^(0|([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"},
-    }});
-    let group = json!({"type": "object", "required": ["name"], "properties": {
-        "name": text, "rules": {"type": "array", "items": rule},
-    }});
-    let crd = |kind: &str, singular: &str, spec: Value| {
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{singular}s.monitoring.coreos.com")},
-            "spec": {
-                "group": "monitoring.coreos.com", "scope": "Namespaced",
-                "names": {"kind": kind, "singular": singular, "plural": format!("{singular}s")},
-                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-                    "type": "object", "required": ["spec"],
-                    "properties": {"spec": spec},
-                }}}],
-            },
-        })
-    };
-    let monitor = |endpoints_key: &str| {
-        json!({"type": "object", "required": ["selector", endpoints_key], "properties": {
-            "selector": {"type": "object", "properties": {"matchLabels": labels}},
-            endpoints_key: endpoints,
-        }})
-    };
-    let rules = json!({"type": "object", "properties": {"groups": {"type": "array", "items": group}}});
-    json!({"apiVersion": "v1", "kind": "List", "items": [
-        crd("ServiceMonitor", "servicemonitor", monitor("endpoints")),
-        crd("PodMonitor", "podmonitor", monitor("podMetricsEndpoints")),
-        crd("PrometheusRule", "prometheusrule", rules),
-    ]})
+/// The Prometheus operator's own CRDs of the kinds that the chart uses.
+fn monitors(kinds: [&str; 3]) -> String {
+    let file = control_plane::tool("crds").expect("CRDs of other tools");
+    let all = fs::read_to_string(file).expect("a file");
+    let names = kinds.map(|plural| format!("\n  name: {plural}.monitoring.coreos.com\n"));
+    let own: Vec<&str> =
+        all.split("\n---\n").filter(|crd| names.iter().any(|name| crd.contains(name))).collect();
+    assert_eq!(own.len(), kinds.len());
+    own.join("\n---\n")
 }

@@ -164,13 +164,7 @@ fn failure(code: StatusCode, name: &str, message: &str) -> Response<Body> {
 
 impl ApiServer {
     pub fn new() -> Self {
-        let server = Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)) };
-        for crd in [api::channel_crd(), api::portfolio_crd()] {
-            let name = crd.metadata.name.clone().expect("a name");
-            let crd = serde_json::to_value(&crd).expect("JSON");
-            server.put("customresourcedefinitions", "", &name, crd);
-        }
-        server
+        Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 
     /// A client for one process.
@@ -281,6 +275,16 @@ impl ApiServer {
             let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "resources": kinds,
                 "groupVersion": "whatsapp-operator.dev/v1alpha1"});
             return answer(StatusCode::OK, &list);
+        }
+        if uri.path() == format!("/openapi/v3{GROUP}") {
+            let schemas: serde_json::Map<String, Value> = [api::channel_crd(), api::portfolio_crd()]
+                .into_iter()
+                .map(|crd| {
+                    let schema = &crd.spec.versions[0].schema.as_ref().expect("a schema").open_api_v3_schema;
+                    (format!("dev.whatsapp-operator.v1alpha1.{}", crd.spec.names.kind), json!(schema))
+                })
+                .collect();
+            return answer(StatusCode::OK, &json!({"components": {"schemas": schemas}}));
         }
         // What the path names below its group and version.
         let below = if path[0] == "api" { &path[2..] } else { &path[3..] };

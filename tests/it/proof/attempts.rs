@@ -3,7 +3,13 @@
 use serde_json::json;
 use whatsapp_operator::{
     api::lower,
-    engine::{desired::Desired, memory::Ledger, reason::Reason, step::StepKind},
+    engine::{
+        condition_type::ConditionType,
+        desired::{AppData, Connection, Desired},
+        memory::Ledger,
+        reason::Reason,
+        step::StepKind,
+    },
     sandbox::{Fault, FaultKind, Match, Number, What, World as Meta},
 };
 
@@ -225,4 +231,56 @@ async fn an_onboarding_leaves_what_counts_and_nothing_of_whom_it_was() {
     let given = world.consents_given[CHANNEL];
     assert_eq!(given, 1);
     assert!(!text.contains("please-1"), "whose consent it was is told to nobody: {text}");
+}
+
+/// The manifests are applied to an empty cluster: neither status nor attempts are there any more.
+fn lost(world: &mut World) {
+    let number = world.cluster.desired(CHANNEL).number.canonical();
+    let wanted = (*world.cluster.desired(CHANNEL)).clone();
+    again(world, CHANNEL, |new| *new = Desired { uid: new.uid.clone(), ..wanted });
+    world.cluster.put_attempts(&number, "{}");
+}
+
+#[tokio::test]
+async fn after_the_loss_of_the_cluster_no_sync_of_the_app_is_asked_for_that_may_have_been_before() {
+    let asked = |world: &World| {
+        let calls = world.sandbox.calls();
+        calls.iter().filter(|call| call.path.ends_with("/smb_app_data")).count()
+    };
+    let started = |world: &World| world.count(|what| matches!(what, What::SyncStarted { .. }));
+    let told = |world: &World| world.status().condition(ConditionType::AppSynced).map(|synced| synced.reason);
+    // Meta tells when it was onboarded, or does not; the number is connected all the time.
+    for onboarded in [Some(options().start), None] {
+        let number = Number::new("100000000000077", ACCOUNT, DIGITS, "Acme Suporte").coexisting();
+        let mut meta = Meta::for_demo().with_number(Number { last_onboarded_time: onboarded, ..number });
+        if let Some(account) = meta.accounts.get_mut(ACCOUNT) {
+            account.subscriptions.entry(APP.into()).or_default();
+        }
+        let mut world = World::with(options(), meta).await;
+        world.cluster.apply(Desired {
+            connection: Connection::Coexistence,
+            syncs: vec![AppData::Contacts, AppData::History],
+            ..plain_channel()
+        });
+        world.run_for(HOUR).await;
+        let first = if onboarded.is_some() { 2 } else { 0 };
+        assert_eq!((asked(&world), started(&world)), (first, first), "{}", world.story());
+        // A channel that is created anew asks for nothing twice.
+        let wanted = (*world.cluster.desired(CHANNEL)).clone();
+        again(&mut world, CHANNEL, |new| *new = Desired { uid: new.uid.clone(), ..wanted });
+        world.run_for(HOUR).await;
+        assert_eq!((asked(&world), started(&world)), (first, first), "{}", world.story());
+        lost(&mut world);
+        world.run_for(HOUR).await;
+        assert_eq!(started(&world), first, "Meta takes each once\n{}", world.story());
+        let reason = if onboarded.is_some() { Reason::SyncsAsked } else { Reason::SyncOnboardingUnknown };
+        assert_eq!(told(&world), Some(reason), "{}", world.story());
+        // The next loss is days later.
+        world.run_for(DAY * 3).await;
+        let before = asked(&world);
+        lost(&mut world);
+        world.run_for(DAY * 3).await;
+        assert_eq!((asked(&world), started(&world)), (before, first), "{}", world.story());
+        assert_eq!(told(&world), Some(Reason::SyncTooLate), "{}", world.story());
+    }
 }

@@ -7,7 +7,7 @@ use whatsapp_operator::{
         desired::{Desired, DriftPolicy},
         reason::Reason,
     },
-    sandbox::{Profile, Rival, What},
+    sandbox::{Profile, Rival, Switches, What},
 };
 
 use super::world::*;
@@ -94,6 +94,43 @@ async fn whoever_changes_a_field_again_and_again_has_the_last_word_until_a_perso
         world.run_for(HOUR).await;
     }
     assert!(world.status().is_ready(), "once he has given in\n{}", world.story());
+}
+
+/// The list does not show profiles, so they are read once an hour, and whoever rewrites one does so when nobody looks.
+#[tokio::test]
+async fn whoever_rewrites_what_is_read_once_an_hour_has_the_last_word_too() {
+    let mut world = at_rest(|_| {}).await;
+    world.sandbox.set_switches(Switches { profile_expansion: false, ..Switches::default() });
+    world.restart(0);
+    world.run_for(HOUR).await;
+    let (profiles, webhooks) = written(&world);
+    world.sandbox.set_rival(DIGITS, Some(Rival { callback: None, after_secs: 20 * 60, ..rival(None) }));
+    world.run_for(HOUR * 8).await;
+    let told = |world: &World| world.status().condition(ConditionType::ProfileSynced).cloned();
+    let is = told(&world).expect("it is there");
+    assert_eq!((is.status, is.reason), (Truth::False, Reason::ContendedBy), "{}", world.story());
+    assert!(is.message.contains("Closed for ever") && is.message.contains("since 2026-"), "{}", is.message);
+    let stands = world.cluster.written_count();
+    world.run_for(DAY * 7).await;
+    let after = (world.cluster.written_count(), written(&world));
+    assert_eq!(after, (stands, (profiles + 3, webhooks)), "{}", world.story());
+    world.retry(CHANNEL);
+    world.run_for(DAY).await;
+    assert_eq!(written(&world), (profiles + 4, webhooks), "one retry is one write\n{}", world.story());
+    assert_eq!(told(&world).map(|is| is.reason), Some(Reason::ContendedBy), "{}", world.story());
+}
+
+/// Somebody has a reason now and then: that is mended for years.
+#[tokio::test]
+async fn changes_that_are_days_apart_are_no_contest() {
+    let mut world = at_rest(|desired| desired.interval = Some(DAY)).await;
+    let (profiles, webhooks) = written(&world);
+    for nth in 1..=5 {
+        world.sandbox.set_rival(DIGITS, Some(rival(Some(1))));
+        world.run_for(DAY * 5).await;
+        assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
+        assert_eq!(written(&world), (profiles + nth, webhooks + nth));
+    }
 }
 
 #[tokio::test]

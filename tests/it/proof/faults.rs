@@ -1,6 +1,6 @@
 //! No false alarm: what is not an answer about a fact changes no fact.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use whatsapp_operator::engine::{
@@ -417,7 +417,7 @@ fn portfolio() -> DesiredPortfolio {
         app: None,
         expect_name: Some("Acme Ltda".into()),
         expect_country: None,
-        access: Vec::new(),
+        access: Arc::default(),
         app_webhook: None,
     }
 }

@@ -23,6 +23,7 @@ mod rename;
 mod rest;
 mod rollback;
 mod spelling;
+mod squatter;
 mod switches;
 mod trouble;
 mod whole;

@@ -34,10 +34,11 @@ use super::{
     properties::Harm,
 };
 
-const NAMESPACE: &str = "shop-br";
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const NAMESPACE: &str = "shop-br";
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+const OTHER_ACCOUNT: &str = "300000000000002";
 /// A leader tells itself this long, and renews it every few seconds.
 const LEASE: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(5);
@@ -94,15 +95,15 @@ struct Replica {
 
 /// What happens, and when.
 #[derive(Clone, Copy, Debug)]
-struct Move {
+pub(super) struct Move {
     /// So many seconds after the one before.
-    after: u8,
-    who: u8,
-    what: Accident,
+    pub after: u8,
+    pub who: u8,
+    pub what: Accident,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Accident {
+pub(super) enum Accident {
     None,
     /// A replica dies, and another starts in its place.
     Crash,
@@ -158,9 +159,9 @@ fn script() -> impl Strategy<Value = Vec<Move>> {
 }
 
 /// Two replicas, what they look after, and the people.
-struct World {
-    server: ApiServer,
-    sandbox: Sandbox,
+pub(super) struct World {
+    pub server: ApiServer,
+    pub sandbox: Sandbox,
     far: Handle,
     address: String,
     limits: Limits,
@@ -188,12 +189,25 @@ impl World {
     }
 
     async fn with_clocks(clocks: [i64; 2], seed: u64, lag: u64, far: Handle) -> Self {
+        let channels = vec![
+            Channel::new("support-br", "300000000000001", "5511912345678"),
+            Channel::new("sales-br", "300000000000001", "5511912345679"),
+            Channel::new("orders-br", OTHER_ACCOUNT, "5511912345680"),
+        ];
+        Self::of(channels, clocks, (seed, lag), far).await
+    }
+
+    /// Without any channel.
+    pub(super) async fn bare(far: Handle) -> Self {
+        Self::of(Vec::new(), [0, 0], (1, 0), far).await
+    }
+
+    async fn of(channels: Vec<Channel>, clocks: [i64; 2], (seed, lag): (u64, u64), far: Handle) -> Self {
         install_crypto();
-        let other = "300000000000002";
         let mut portfolio = Portfolio::new("500000000000001", "Acme Ltda");
         portfolio.number_limit = Some(20);
         let meta = sandbox::World::for_demo().with_portfolio(portfolio).with_account(Account::new(
-            other,
+            OTHER_ACCOUNT,
             "500000000000001",
             "Other",
         ));
@@ -230,11 +244,6 @@ impl World {
                     "accessTokenSecretRef": {"name": "acme-meta", "key": "token"},
                     "appSecretRef": {"name": "acme-meta", "key": "appSecret"}}}}),
         );
-        let channels = vec![
-            Channel::new("support-br", "300000000000001", "5511912345678"),
-            Channel::new("sales-br", "300000000000001", "5511912345679"),
-            Channel::new("orders-br", other, "5511912345680"),
-        ];
         for channel in &channels {
             server.put("whatsappchannels", NAMESPACE, channel.name, channel.manifest());
         }
@@ -341,10 +350,10 @@ impl World {
         }
     }
 
-    fn happen(&mut self, Move { who, what, .. }: Move) {
+    pub(super) fn happen(&mut self, Move { who, what, .. }: Move) {
         self.tell(&format!("{what:?} {who}"));
         let at = usize::from(who) % self.replicas.len();
-        let channel = usize::from(who) % self.channels.len();
+        let channel = usize::from(who) % self.channels.len().max(1);
         match what {
             Accident::None => {}
             Accident::Crash => self.replicas[at].wire.set(Standing::Cut),
@@ -555,14 +564,14 @@ impl World {
         })
     }
 
-    async fn run_for(&mut self, time: Duration) -> Result<(), String> {
+    pub(super) async fn run_for(&mut self, time: Duration) -> Result<(), String> {
         for _ in 0..time.as_secs() {
             self.second().await?;
         }
         Ok(())
     }
 
-    fn story(&self) -> String {
+    pub(super) fn story(&self) -> String {
         let mut story = self.told.clone();
         let effects = self.sandbox.effects();
         let begun = effects.first().map(|effect| effect.at);
@@ -589,11 +598,11 @@ impl World {
     }
 }
 
-fn condition<'s>(status: &'s Value, kind: &str) -> Option<&'s Value> {
+pub(super) fn condition<'s>(status: &'s Value, kind: &str) -> Option<&'s Value> {
     status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
-fn reason(status: &Value, kind: &str) -> Option<String> {
+pub(super) fn reason(status: &Value, kind: &str) -> Option<String> {
     Some(condition(status, kind)?["reason"].as_str()?.to_owned())
 }
 
@@ -712,7 +721,7 @@ fn a_step_on_the_wire_is_not_repeated_by_a_process_whose_clock_is_wrong() {
     }
 }
 
-fn reads_of_lists(world: &World, account: &str) -> usize {
+pub(super) fn reads_of_lists(world: &World, account: &str) -> usize {
     let is_it = |call: &&sandbox::CallRecord| {
         call.path == "/{waba}/phone_numbers" && call.method == "GET" && call.id.as_deref() == Some(account)
     };
@@ -816,6 +825,44 @@ fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_fo
     near.block_on(async {
         let mut world = World::new(3, 0, far.handle().clone()).await;
         if let Err(what) = looks_as_asked(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
+/// A number alone in its account asks to be looked at every six hours, and somebody rewrites its profile after each repair.
+async fn gives_in_however_rarely_it_looks(world: &mut World) -> Result<(), String> {
+    comes_up(world, &[]).await?;
+    asks_for(world, "orders-br", "6h");
+    let about = |object: &mut Value| object["spec"]["profile"] = json!({"about": "We answer"});
+    world.server.change("whatsappchannels", NAMESPACE, "orders-br", about);
+    world.run_for(HOUR).await?;
+    let digits = world.channels[2].digits;
+    let profile = Some(sandbox::Profile { about: Some("Closed".into()), ..sandbox::Profile::default() });
+    world.sandbox.set_rival(digits, Some(sandbox::Rival { profile, after_secs: 1200, ..Default::default() }));
+    let writes = |world: &World| world.count(|what| matches!(what, What::ProfileWritten { .. }));
+    let before = writes(world);
+    let told = |world: &World| reason(&world.status("orders-br"), "ProfileSynced");
+    for _ in 0..30 {
+        world.run_for(HOUR).await?;
+    }
+    let stands = (writes(world) - before, told(world));
+    world.run_for(HOUR * 24).await?;
+    let later = (writes(world) - before, told(world));
+    if stands.1.as_deref() != Some("ContendedBy") || stands.0 != 3 || later != stands {
+        return Err(format!("it does not give in: {stands:?}, a day later {later:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn whoever_rewrites_a_field_has_the_last_word_also_where_it_is_looked_at_every_six_hours() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(3, 0, far.handle().clone()).await;
+        if let Err(what) = gives_in_however_rarely_it_looks(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });

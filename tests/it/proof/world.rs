@@ -925,7 +925,7 @@ impl World {
                     .collect(),
             ),
             expect_country: None,
-            access: vec![Access { namespaces: vec!["*".into()], accounts: None }],
+            access: [Access { namespaces: ["*"].into(), accounts: None }].into(),
             throttled_until: None,
         }))
     }

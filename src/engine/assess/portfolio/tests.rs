@@ -25,7 +25,7 @@ use crate::engine::{
         },
         desired::{Access, DesiredPortfolio, SecretKey},
         failure::{Class, Failure, Refusal, Said},
-        id::{AccountId, Fact, TokenType},
+        id::{Fact, TokenType},
         limits::Limits,
         portfolio::{
             Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted,
@@ -928,8 +928,8 @@ fn another_trace_of_the_same_error_changes_nothing() {
 #[test]
 fn a_namespace_uses_what_access_grants_it_and_its_own_whole() {
     let entry = |namespaces: &[&str], accounts: Option<&[&str]>| Access {
-        namespaces: namespaces.iter().map(ToString::to_string).collect(),
-        accounts: accounts.map(|list| list.iter().map(|a| AccountId::from(*a)).collect()),
+        namespaces: namespaces.iter().collect(),
+        accounts: accounts.map(|list| list.iter().collect()),
     };
     let access =
         [entry(&["shop"], Some(&[ACCOUNT])), entry(&["*"], Some(&[OTHER_ACCOUNT])), entry(&["all"], None)];

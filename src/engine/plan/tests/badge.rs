@@ -340,8 +340,45 @@ fn an_official_account_is_not_requested_again_for_30_days_whatever_became_of_the
         assert_eq!(after.official_block(), Reason::OfficialAccountRejected);
         assert_eq!(after.ask("3").says(), StepKind::RequestOfficial.as_str());
     }
-    let died = official().ask("1").die(StepKind::RequestOfficial).after(MINUTE).pass();
-    assert_eq!(died.official_block(), Reason::OfficialAccountPaused, "it counts as sent");
+}
+
+#[test]
+fn a_request_whose_answer_was_lost_is_settled_by_what_meta_shows_and_else_counts_as_sent() {
+    let may_have = refused(2, None, Class::Retry);
+    let [died, unanswered, mishap] = [
+        official().ask("1").die(StepKind::RequestOfficial),
+        official().ask("1").act(StepKind::RequestOfficial, no_answer()),
+        official().ask("1").act(StepKind::RequestOfficial, may_have),
+    ];
+    for (what, lost) in [("died", died), ("no answer", unanswered), ("a mishap", mishap)] {
+        let last = |world: &World| world.memory.ledger.officials.last().expect("it is there").clone();
+        let early = lost.clone().after(SECOND * 45).pass();
+        let held = early.plan().block.unwrap_or_else(|| early.block(ConditionType::OfficialAccount));
+        assert_eq!(held.reason, Reason::EffectNotVisibleYet, "{what}: it may still show");
+        let silent = lost.after(MINUTE * 3).pass();
+        let block = silent.block(ConditionType::OfficialAccount);
+        assert_eq!((block.reason, silent.says().as_str()), (Reason::OfficialAccountPaused, "Rest"), "{what}");
+        for words in ["NOT_STARTED, which does not prove", "counts as sent", "WhatsApp Manager", "2026-03-31"]
+        {
+            assert!(block.message.contains(words), "{what}: {}", block.message);
+        }
+        assert_ne!(last(&silent).outcome, EntryOutcome::Accepted, "{what}");
+        for status in [OfficialStatus::Pending, OfficialStatus::UnderReview, OfficialStatus::Approved] {
+            let arrived = silent.clone().after(DAY).state(status.clone()).pass();
+            let settled = (last(&arrived).outcome, last(&arrived).refusal);
+            assert_eq!(settled, (EntryOutcome::Accepted, None), "{what}: {status}");
+        }
+        // A word that may be of an earlier request proves nothing.
+        for status in [OfficialStatus::Rejected, OfficialStatus::Expired, OfficialStatus::Cancelled] {
+            let other = silent.clone().after(DAY).state(status).pass();
+            assert_ne!(last(&other).outcome, EntryOutcome::Accepted, "{what}");
+            assert_eq!(other.official_block(), Reason::OfficialAccountPaused, "{what}");
+        }
+    }
+    let refused = official().ask("1").act(StepKind::RequestOfficial, refused(100, None, Class::Spec));
+    let refused = refused.after(DAY).state(OfficialStatus::Pending).pass();
+    let last = refused.memory.ledger.officials.last().expect("it is there");
+    assert_eq!(last.outcome, EntryOutcome::Refused, "it was none, whoever made the one that shows");
 }
 
 #[test]

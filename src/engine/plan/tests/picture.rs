@@ -303,6 +303,37 @@ fn a_number_that_was_found_without_a_picture_gets_that_of_the_source() {
 }
 
 #[test]
+fn with_report_a_number_that_was_found_without_a_picture_is_told_of_and_gets_none_before_an_edit_or_a_retry()
+{
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    let told = report(found(Some(false)));
+    let block = block(&told).expect("a block");
+    assert_eq!((told.says().as_str(), block.reason), ("Rest", Reason::ProfileDiffers));
+    for words in ["found without a picture", "driftPolicy is Report", "kubectl whatsapp retry support-br"] {
+        assert!(block.message.contains(words), "{}", block.message);
+    }
+    let kept = told.pass();
+    let later = reads(asked_for_one(kept.clone().after(DAY).after(DAY), Some(false)), usable("a"));
+    assert_eq!((later.says().as_str(), reason(&later)), ("Rest", Some(Reason::ProfileDiffers)));
+    let listed = crate::engine::drift::diff(&later.desired, &later.observed, &later.memory, later.now);
+    let picture = listed.iter().find(|one| one.field == "profile.picture").expect("it is listed");
+    assert!(picture.live.is_empty() && picture.action.contains("driftPolicy is Report"), "{picture:?}");
+    for (what, world) in [
+        (
+            "a retry",
+            reads(kept.clone().after(MINUTE).desire(|d| d.consents.retry = Some("1".into())), usable("a")),
+        ),
+        ("another picture", reads(kept.clone().after(HOUR), usable("b"))),
+        ("Enforce", reads(later.desire(|d| d.drift = DriftPolicy::Enforce), usable("a"))),
+    ] {
+        assert_eq!(world.says(), "WritePicture", "{what}");
+    }
+    // Nobody takes a picture from those who have one, and whoever added the number wants what the spec says.
+    assert_eq!(report(found(Some(true))).says(), "Rest");
+    assert_eq!(report(reads(wanted(map()), usable("a"))).says(), "WritePicture");
+}
+
+#[test]
 fn nothing_is_uploaded_while_meta_does_not_show_whether_a_found_number_has_a_picture() {
     let unknown = found(None);
     assert_eq!((unknown.says().as_str(), reason(&unknown)), ("Rest", Some(Reason::ObservationIncomplete)));

@@ -483,6 +483,19 @@ fn no_registration_goes_over_a_name_that_waits_beside_the_live_one() {
         assert!(waits(what, &world).contains("kubectl whatsapp retry"), "{what}");
         says(what, &world.desire(retry("1")), "Deregister");
     }
+    // One more registration, which was to make that name live, may still do so.
+    let registered_again = other("APPROVED").remember(|m| {
+        let first = m.ledger.registrations[0].clone();
+        let at = later(first.at, 4 * 24 * HOUR);
+        let settle_until = Some(later(at, 24 * HOUR));
+        m.ledger.registrations.push(crate::engine::value::memory::Entry {
+            id: "again".into(),
+            at,
+            settle_until,
+            ..first
+        });
+    });
+    says("registered again, and not shown", &registered_again, Reason::EffectNotVisibleYet.as_str());
     // One edit of both: the name is submitted, and the number is moved once that is over.
     let both = || consented().desire(|d| d.display_name = "Acme Vendas".into());
     says("both", &both(), "SubmitName");
@@ -493,6 +506,8 @@ fn no_registration_goes_over_a_name_that_waits_beside_the_live_one() {
         d.display_name = "Acme Vendas".into();
     });
     says("edited on the way", &begun, "SetStorage");
+    let unusable = begun.clone().number(|n| n.name_status = Field::Is(NameStatus::PendingReview));
+    says("edited on the way, and none is usable", &unusable, Reason::NameChangeQueued.as_str());
     let set = begun.act(StepKind::SetStorage, accepted()).after(SECOND);
     says("and set", &set, "Register");
     let back = set.act(StepKind::Register, accepted()).registered().after(MINUTE);
@@ -538,4 +553,15 @@ fn a_number_that_another_account_has_too_is_not_moved() {
     says("not looked for yet", &unlisted, Reason::NotObservedYet.as_str());
     let unfinished = two(|other| other.list = ListState::Failed(Failure::NoAnswer("time-out".into())));
     waits("no answer", &unfinished);
+}
+
+#[test]
+fn a_number_that_is_about_to_go_is_looked_at_until_it_does() {
+    let begun = wanted().desire(may_move).assess().act(StepKind::Deregister, accepted()).after(MINUTE);
+    let soon = begun.limits.fresh_after_write;
+    assert_eq!(begun.plan().next, later(begun.now, soon), "the next look");
+    assert_eq!(begun.look().accounts[0].not_before, earlier(begun.now, soon), "and it is a new list");
+    let away = gone(begun.assess());
+    let back = away.remember(|m| m.marks.is_moving = false).registered().pass().assess().after(MINUTE);
+    assert!(back.look().accounts[0].not_before < earlier(back.now, soon), "one that is not to come back");
 }

@@ -168,3 +168,58 @@ fn what_replaces_an_unknown_pin_before_a_registration_waits_as_told() {
         ("too fast, later", replaced(133_009).after(HOUR), "SetPin"),
     ]);
 }
+
+/// Something else made another version of the Secret. The PIN in it is the one of the last attempt, or another one.
+fn touched(world: World, version: u32, is_same: bool) -> World {
+    let ledger = &world.memory.ledger;
+    let last = ledger.pins.iter().chain(&ledger.registrations).max_by_key(|entry| entry.at);
+    let attempt = last.map(|last| last.id.clone()).unwrap_or_default();
+    world.see(|o| {
+        o.pin_secret = present("pin", version);
+        o.process.pin_sent = is_same.then(|| attempt.into());
+    })
+}
+
+#[test]
+fn a_label_on_the_secret_of_a_pin_that_was_sent_sends_it_no_second_time() {
+    for (what, result) in [
+        ("refused", refused(100, None, Class::Spec)),
+        ("no answer", no_answer()),
+        ("a fault of Meta's", refused(131_000, None, Class::Retry)),
+    ] {
+        let mut world = changed().act(StepKind::SetPin, result).after(HOUR).pass();
+        for version in 3..6 {
+            world = touched(world, version, true).pass().after(HOUR);
+            says(what, &world, Reason::PinNotSet.as_str());
+        }
+        let before = world.memory.clone();
+        assert_eq!(world.clone().pass().memory, before, "{what}: and nothing is written for it");
+        says(what, &touched(world.clone(), 9, false), "SetPin");
+        says(what, &world.desire(retry("1")), "SetPin");
+    }
+}
+
+#[test]
+fn a_label_on_the_secret_of_a_wrong_pin_makes_nobody_register_again() {
+    let wrong = || {
+        let world = world().own().verified();
+        world.act(StepKind::Register, refused(133_005, None, Class::Person)).after(24 * HOUR)
+    };
+    check(vec![
+        ("wrong", wrong(), Reason::PinMismatch.as_str()),
+        ("a label", touched(wrong(), 2, true), Reason::PinMismatch.as_str()),
+        ("another label", touched(touched(wrong(), 2, true).pass(), 3, true), Reason::PinMismatch.as_str()),
+        ("another PIN", touched(wrong(), 2, false), "Register"),
+        ("another PIN after a label", touched(touched(wrong(), 2, true).pass(), 3, false), "Register"),
+    ]);
+}
+
+#[test]
+fn a_pin_that_goes_back_and_forth_is_set_once_at_each_turn() {
+    let mut world = held();
+    for version in 2..6 {
+        world = touched(world.after(HOUR), version, false).act(StepKind::SetPin, accepted()).after(MINUTE);
+        says("set", &world.clone().pass(), "Rest");
+        world = world.pass();
+    }
+}

@@ -138,3 +138,39 @@ fn what_goes_on_by_itself_uses_no_retry_up() {
     let route = claim().webhook().plan().step.map(|planned| (planned.step.kind(), planned.cause));
     assert_eq!(route, Some((StepKind::RouteWebhook, Cause::Automatic)));
 }
+
+#[test]
+fn a_retry_is_kept_for_what_has_no_room_now_and_for_what_wanted_it_before_it_was_asked() {
+    // Never claimed yet, and the budget is used up: the message names no retry.
+    let wanted = desired::Username { name: "acme.br".into(), may_transfer: false };
+    let full = held_region(world()).desire(|d| d.username = Some(wanted)).see(|o| {
+        o.username = Fact::Known(Username::default());
+        o.held = [(StepKind::ClaimUsername, later(o.begun, HOUR))].into();
+    });
+    let block = full.plan().aside.into_iter().find(|(on, _)| *on == ConditionType::UsernameClaimed);
+    let (_, block) = block.expect("it has no room");
+    assert!(block.reason == Reason::Throttled && !block.message.contains("retry"), "{block:?}");
+    assert_eq!(full.desire(retry("0")).plan().step, None, "no outage for a word that may be meant for it");
+    // The picture was refused and names it; asked, it is first read once more, which names nothing.
+    let app = |world: World| world.portfolio(|v| v.app = Some("200000000000001".into()));
+    let picture =
+        with_picture(app(held_region(world()))).act(StepKind::WritePicture, refused(100, None, Class::Spec));
+    let picture = picture.after(2 * MINUTE).see(|o| {
+        o.process.picture.read.as_mut().expect("a read").at =
+            crate::engine::value::time::earlier(o.begun, SECOND);
+    });
+    let asked = picture.desire(retry("0")).plan();
+    let told = asked.aside.iter().find(|(on, _)| *on == ConditionType::ProfileSynced).expect("a block");
+    assert_eq!((asked.step, told.1.reason), (None, Reason::NotObservedYet), "{told:?}");
+}
+
+#[test]
+fn the_region_goes_on_telling_of_a_retry_while_another_step_goes_by_itself() {
+    let routes = held_region(world()).webhook().desire(retry("1"));
+    let plan = routes.plan();
+    let told = plan.step.map(|planned| (planned.step.kind(), planned.cause));
+    assert_eq!(told, Some((StepKind::RouteWebhook, Cause::Automatic)));
+    let region = plan.aside.iter().find(|(on, _)| *on == ConditionType::RegistrationSynced).expect("a block");
+    assert!(region.1.message.contains("kubectl whatsapp retry"), "{region:?}");
+    assert!(!region.1.message.contains("deregistered next"), "{region:?}");
+}

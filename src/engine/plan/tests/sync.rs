@@ -132,14 +132,48 @@ fn another_onboarding_has_a_day_of_its_own() {
 
 #[test]
 fn where_meta_does_not_tell_of_the_onboarding_the_day_begins_when_it_was_first_seen_connected() {
-    let untold = |field: fn() -> Field<jiff::Timestamp>| connected(HOUR).number(|n| n.onboarded = field());
+    let found = |field: fn() -> Field<jiff::Timestamp>| connected(HOUR).number(|n| n.onboarded = field());
+    // A look before, in which it was not connected.
+    let looked = |world: World, ago: Duration| {
+        let at = earlier(world.now, ago);
+        world.see(|o| o.process.looked_before = Some(at))
+    };
     for field in [|| Field::Absent, || Field::Refused] {
-        says("first seen", &untold(field), "smb_app_state_sync");
-        says("later", &untold(field).pass().after(25 * HOUR), Reason::SyncTooLate.as_str());
-        let done = ask(ask(untold(field), accepted()), accepted());
+        let seen = || looked(found(field), 10 * MINUTE);
+        says("seen to be connected", &seen(), "smb_app_state_sync");
+        let kept = seen().pass().see(|o| o.process.looked_before = None).after(HOUR);
+        says("and the process was restarted", &kept, "smb_app_state_sync");
+        says("later", &seen().pass().after(25 * HOUR), Reason::SyncTooLate.as_str());
+        let done = ask(ask(seen(), accepted()), accepted());
         let told = done.number(|n| n.onboarded = Field::Is(world_now(0)));
         says("Meta tells of it afterwards", &told, "Rest");
     }
+}
+
+#[test]
+fn after_the_loss_of_a_cluster_nothing_is_asked_for_unless_the_onboarding_is_known_to_be_of_today() {
+    let untold = || connected(HOUR).number(|n| n.onboarded = Field::Absent);
+    let unknown = Reason::SyncOnboardingUnknown.as_str();
+    says("Meta tells that it was an hour ago", &connected(HOUR), "smb_app_state_sync");
+    says("Meta tells that it was a month ago", &connected(30 * 24 * HOUR), Reason::SyncTooLate.as_str());
+    says("found connected", &untold(), unknown);
+    says("found connected, an hour later", &untold().pass().after(HOUR), unknown);
+    let after_days = untold().see(|o| o.process.looked_before = Some(earlier(o.begun, 25 * HOUR)));
+    says("not looked at for a day", &after_days, unknown);
+    let next = untold().pass().after(MINUTE).see(|o| o.process.looked_before = Some(o.begun));
+    says("the looks after the first prove nothing", &next, unknown);
+    says("a day later", &untold().pass().after(25 * HOUR), Reason::SyncTooLate.as_str());
+    let asked = ask(untold().desire(retry("1")), accepted());
+    says("a person asks", &untold().desire(retry("1")), "smb_app_state_sync");
+    says("one word is one sync", &asked, unknown);
+    says("and asks again", &asked.clone().desire(retry("2")), "history");
+    assert_eq!(ask(asked.desire(retry("2")), accepted()).says(), "Rest");
+    let (reason, message) = condition(&untold());
+    assert_eq!(reason, Reason::SyncOnboardingUnknown);
+    assert!(
+        message.contains("kubectl whatsapp retry support-br") && message.contains("first saw it"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -239,7 +239,7 @@ pub async fn schemas(
     }
     let read = async {
         let request = Request::get(format!("/openapi/v3/apis/{group_version}")).body(Vec::new());
-        let request = request.map_err(|error| kube::Error::HttpError(error.into()))?;
+        let request = request.map_err(kube::Error::HttpError)?;
         let mut text = Vec::new();
         let answer = client.request_stream(request).await?;
         answer.take(MOST_SCHEMAS + 1).read_to_end(&mut text).await.map_err(kube::Error::ReadEvents)?;

@@ -1015,7 +1015,7 @@ mod tests {
             ctx.claims.filled(ctx.shell.clock.now());
             let of = PortfolioRef { namespace: "shop".into(), name: "acme".into() };
             if let Some(view) = portfolio {
-                ctx.portfolios.declare(&of, "1", Vec::new().into());
+                ctx.portfolios.declare(&of, "1", [].into());
                 if let Some(view) = view {
                     ctx.portfolios.publish(&of, "1", view, None);
                 }

@@ -387,11 +387,11 @@ impl Claims {
         let others = rivals.keys.iter().filter_map(|rival| inner.channels.get_key_value(rival));
         let mut others = others.map(|(key, claimant)| (key, &**claimant));
         let (prover, holder) = (rivals.prover.as_ref().map(|prover| &prover.0), rivals.holder.as_ref());
-        let stays = |(key, c): (&Key, &Claimant)| {
+        let stays = |key: &Key, c: &Claimant| {
             let has_lost_it = c.has_number && c.yields.is_some();
             prover == Some(&c.uid) && holder == Some(&c.uid) && is_proven(key, c) && !has_lost_it
         };
-        if !others.any(stays) {
+        if !others.any(|(key, claimant)| stays(key, claimant)) {
             rivals.prover = Some(Box::new((own.uid.clone(), sighting)));
         }
     }

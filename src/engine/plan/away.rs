@@ -639,18 +639,9 @@ fn depended_on(
         return Ok(None);
     }
     let unsaid = "and spec.acknowledge does not name DeregisterSharedNumber";
-    // Whoever names an app as Meta names its own has it told apart by nothing: no id of that one is known.
-    let others = &pass.observed.other_apps;
-    let foreign: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
-    if !foreign.is_empty() {
-        let ids = foreign.join(", ");
-        return Ok(Some(format!("other apps are subscribed to the account ({ids}), {unsaid}")));
-    }
-    if let Some(app) = others.first() {
-        return Ok(Some(format!(
-            "{} is subscribed to the account; Meta has an app of that name, but publishes no id that would prove that it is this one, {unsaid}",
-            app.told()
-        )));
+    let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
+    if !ids.is_empty() {
+        return Ok(Some(format!("other apps are subscribed to the account ({}), {unsaid}", ids.join(", "))));
     }
     let view = resolve::portfolio(pass)?;
     if let Some(place) = find::sharer(pass, view, seen, number) {

@@ -79,7 +79,7 @@ fn is_received(ours: bool, others: &[OtherApp]) -> bool {
 }
 
 /// The apps of somebody who may depend on the account. Meta's own is none: nobody reads or sends with it. It is known by its
-/// name alone, which others may take, so this is enough to warn, and not to take something from somebody.
+/// name alone. Whoever takes that name for an app gives up what protects the app, and harms nobody else.
 fn foreign(others: &[OtherApp]) -> impl Iterator<Item = &OtherApp> {
     others.iter().filter(|app| !app.is_of_meta())
 }

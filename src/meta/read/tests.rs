@@ -168,7 +168,6 @@ async fn what_cannot_be_read_of_a_crowd_of_accounts_is_one_line_of_the_log_for_e
             json!({"data": vec![json!({"id": "1", "display_phone_number": "+1 555-010-0002"}); 12_000]}),
         )
     }
-    type Answers = fn(&Seen) -> Reply;
     let log = Heard::from_now_on();
     let large = |seen: &Seen| numbers(seen, 15, &"x".repeat(8 * 1_024));
     for (answer, is_beside, line) in [

@@ -163,12 +163,7 @@ fn what_is_not_of_this_object_stays() {
             shared(deregister()).desire(|d| d.deletion.may_deregister_shared = true),
             "Deregister",
         ),
-        ("shared with an app that is called as Meta's own", beside_meta(deregister(), &[]), "LeftAtMeta"),
-        (
-            "shared with that one, and acknowledged",
-            beside_meta(deregister(), &[]).desire(|d| d.deletion.may_deregister_shared = true),
-            "Deregister",
-        ),
+        ("shared with Meta's own app alone", beside_meta(deregister(), &[]), "Deregister"),
         ("shared with Meta's own app and another", beside_meta(deregister(), &["Acme CRM"]), "LeftAtMeta"),
         ("in the app", deregister().number(|n| n.is_on_biz_app = Field::Is(true)), "LeftAtMeta"),
         (
@@ -194,10 +189,6 @@ fn what_is_not_of_this_object_stays() {
         ),
     ]);
     assert!(message(&shared(deregister())).contains("200000000000009"));
-    let named = message(&beside_meta(deregister(), &[]));
-    for words in ["Webhook Events 1P App (200000000000001)", "no id", "DeregisterSharedNumber"] {
-        assert!(named.contains(words), "{named}");
-    }
     let many = message(&beside_meta(deregister(), &["A", "B", "C", "D"]));
     assert!(many.contains("(200000000000002, 200000000000003, 200000000000004)"), "the first three: {many}");
     // Nobody is told to do by hand what the operator does not do for a reason.

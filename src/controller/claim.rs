@@ -384,9 +384,10 @@ impl Claims {
         };
         let Some(own) = inner.channels.get(key).filter(|own| is_proven(key, own)) else { return };
         let Some(rivals) = inner.by_digits.get_mut(&own.digits) else { return };
-        let mut others = rivals.keys.iter().filter_map(|rival| inner.channels.get_key_value(rival));
+        let known = rivals.keys.iter().filter_map(|rival| inner.channels.get_key_value(rival));
+        let mut others = known.map(|(key, claimant)| (key, &**claimant));
         let (prover, holder) = (rivals.prover.as_ref().map(|prover| &prover.0), rivals.holder.as_ref());
-        let stays = |(key, c): (&Key, &Box<Claimant>)| {
+        let stays = |(key, c): (&Key, &Claimant)| {
             let has_lost_it = c.has_number && c.yields.is_some();
             prover == Some(&c.uid) && holder == Some(&c.uid) && is_proven(key, c) && !has_lost_it
         };

@@ -20,7 +20,7 @@ use crate::engine::{
     condition_type::ConditionType,
     desired::{Desired, Management, PortfolioRef},
     farewell::Farewell,
-    id::AccountId,
+    id::{AccountId, CodeStatus, PlatformType},
     limits::Limits,
     look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
@@ -201,21 +201,27 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     }
 }
 
-/// How its claim gives way, as its status tells: not while it has the number, or while a step of it is in flight.
+/// How its claim gives way, as its status tells: not while it has the number, or while a step of it is in flight. An entry that
+/// nobody verified or registered is no number: anybody may have one.
 fn yields(status: Option<&WhatsAppChannelStatus>) -> Option<Box<Yields>> {
     let Some(status) = status else { return Some(Box::new(Yields { has_looked: false, account: None })) };
     let added = status.conditions.iter().find(|c| c.type_ == ConditionType::NumberAdded.as_str());
     let reason = added.and_then(|added| Reason::from_name(&added.reason));
     let is_gone =
         matches!(reason, Some(Reason::NumberDeleted | Reason::NumberMigrated | Reason::NumberInOtherAccount));
-    let has_number = status.phone_number_id.is_some() && !is_gone;
+    let is_unproven = status.facts.as_ref().is_some_and(|facts| {
+        let unverified = [CodeStatus::NotVerified, CodeStatus::Unverified];
+        facts.code_status.as_deref().is_some_and(|code| unverified.iter().any(|one| one.as_str() == code))
+            && facts.platform.as_deref() == Some(PlatformType::NotApplicable.as_str())
+    });
+    let has_number = status.phone_number_id.is_some() && !is_gone && !is_unproven;
     if has_number || status.in_flight().is_some() || status.unread().is_some() {
         return None;
     }
     let has_added = status.ledger().is_some_and(|ledger| !ledger.adds.is_empty());
     let passes = |reason: Reason| matches!(reason.kind(), ReasonKind::Progress | ReasonKind::Time);
     Some(Box::new(Yields {
-        has_looked: has_added || reason.is_some_and(|reason| !passes(reason)),
+        has_looked: has_added || is_unproven || reason.is_some_and(|reason| !passes(reason)),
         account: status.account_id.as_deref().map(AccountId::from),
     }))
 }
@@ -1170,6 +1176,23 @@ mod tests {
             (json!({"phoneNumberId": id, "conditions": added("InAccount")}), None),
             (json!({"phoneNumberId": id, "conditions": added("MetaUnavailable")}), None),
             (json!({"phoneNumberId": id, "conditions": added("NumberClaimed")}), None),
+            (
+                json!({"phoneNumberId": id, "accountId": "300", "facts": {"codeStatus": "NOT_VERIFIED", "platform": "NOT_APPLICABLE"}}),
+                yields(true, Some("300")),
+            ),
+            (
+                json!({"phoneNumberId": id, "facts": {"codeStatus": "NOT_VERIFIED", "platform": "CLOUD_API"}}),
+                None,
+            ),
+            (
+                json!({"phoneNumberId": id, "facts": {"codeStatus": "VERIFIED", "platform": "NOT_APPLICABLE"}}),
+                None,
+            ),
+            (
+                json!({"phoneNumberId": id, "facts": {"codeStatus": "EXPIRED", "platform": "NOT_APPLICABLE"}}),
+                None,
+            ),
+            (json!({"phoneNumberId": id, "facts": {"codeStatus": "NOT_VERIFIED"}}), None),
             (json!({"phoneNumberId": id, "conditions": added("NumberDeleted")}), yields(true, None)),
             (json!({"phoneNumberId": id, "conditions": added("NumberMigrated")}), yields(true, None)),
             (json!({"phoneNumberId": id, "conditions": added("NumberInOtherAccount")}), yields(true, None)),

@@ -16,8 +16,9 @@ use crate::engine::{assess::Given, desired::PortfolioRef};
 use crate::{
     api::v1alpha1::WhatsAppChannel,
     cli::{
-        connect::{ClusterArgs, call, connect},
+        connect::{ClusterArgs, connect},
         exit::{Ending, Exit, Problem},
+        list::pages,
         plan::{
             input::{self, Input},
             portfolio::Found,
@@ -98,17 +99,19 @@ impl Asked {
             false => (Api::namespaced(client.clone(), &namespace), format!("namespace {namespace}")),
         };
         // Also for one: another of the namespace may manage the same number.
-        let all = call(&format!("list the channels of {place}"), api.list(&ListParams::default())).await?;
+        let mut all = Vec::new();
+        let what = format!("list the channels of {place}");
+        pages(&what, &api, ListParams::default(), |channel: WhatsAppChannel| all.push(channel)).await?;
         let is_there = args
             .name
             .as_ref()
-            .is_none_or(|name| all.items.iter().any(|object| object.metadata.name.as_ref() == Some(name)));
-        if all.items.is_empty() || !is_there {
+            .is_none_or(|name| all.iter().any(|object| object.metadata.name.as_ref() == Some(name)));
+        if all.is_empty() || !is_there {
             let what = args.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
             return Err(Problem::new(format!("there is no channel{what} in {place}"))
                 .next("see which there are: kubectl get whatsapp --all-namespaces"));
         }
-        let (input, invalid) = Input::of_objects(all.items);
+        let (input, invalid) = Input::of_objects(all);
         let invalid = invalid.into_iter().map(|(object, why)| (object, why.to_string())).collect();
         Ok(Self { input, invalid, client: Some(client) })
     }

@@ -4,9 +4,10 @@ use clap::Args;
 use kube::{
     Api, Client, Resource,
     api::ListParams,
-    core::{NamespaceResourceScope, Selector},
+    core::{NamespaceResourceScope, ObjectList, Request, Selector},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{
     connect::{ClusterArgs, call, connect},
@@ -92,7 +93,7 @@ impl Listing {
 /// # Errors
 ///
 /// When a page cannot be read.
-pub async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
+pub async fn pages<K: Resource + Clone + DeserializeOwned + std::fmt::Debug>(
     what: &str,
     api: &Api<K>,
     mut params: ListParams,
@@ -100,11 +101,52 @@ pub async fn pages<K: Clone + DeserializeOwned + std::fmt::Debug>(
 ) -> Result<(), Problem> {
     params.limit = Some(PAGE);
     loop {
-        let page = call(what, api.list(&params)).await?;
-        page.items.into_iter().for_each(&mut take);
+        let page = call(what, page(api, &params)).await?;
+        for object in page.items {
+            take(call(what, async { parsed(object) }).await?);
+        }
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
             return Ok(());
         }
+    }
+}
+
+/// A page as it is: one object that cannot be read is not to hide all others of a cluster.
+async fn page<K>(api: &Api<K>, params: &ListParams) -> kube::Result<ObjectList<Value>>
+where
+    K: Resource + Clone,
+{
+    let request = Request::new(api.resource_url()).list(params).map_err(kube::Error::BuildRequest)?;
+    api.clone().into_client().request(request).await
+}
+
+/// An object without who wrote which of its fields, of which nothing is shown: whoever may write an object may write any time
+/// there, also one that cannot be read.
+fn parsed<K: DeserializeOwned>(mut object: Value) -> kube::Result<K> {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    serde_json::from_value(object).map_err(kube::Error::SerdeError)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::v1alpha1::WhatsAppChannel;
+
+    #[test]
+    fn a_time_that_somebody_wrote_into_an_object_hides_no_list() {
+        let owners = json!([{"manager": "kubectl", "operation": "Update", "time": "9999-12-31T23:59:59Z"}]);
+        let object = json!({
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": "support", "managedFields": owners},
+            "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        });
+        assert!(serde_json::from_value::<WhatsAppChannel>(object.clone()).is_err(), "it would have");
+        let channel: WhatsAppChannel = parsed(object).expect("it is read");
+        assert_eq!(channel.metadata.name.as_deref(), Some("support"));
     }
 }

@@ -46,6 +46,22 @@ pub async fn follow<G: Graph, C: Clock>(ctx: &Context<G, C>, watched: &Watched, 
     }
 }
 
+/// Why a list ended.
+enum Ended {
+    /// The namespace is gone, or may not be read, which the watch names.
+    Refused,
+    Failed(String),
+}
+
+impl From<kube::Error> for Ended {
+    fn from(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if matches!(status.code, 403 | 404) => Self::Refused,
+            _ => Self::Failed(causes(&error)),
+        }
+    }
+}
+
 /// One list, which goes on behind the last channel that was looked at, whatever ends it before.
 async fn look_through<G: Graph, C: Clock>(
     ctx: &Context<G, C>,
@@ -53,10 +69,12 @@ async fn look_through<G: Graph, C: Clock>(
     scope: Option<&str>,
     pulse: &Pulse,
 ) {
-    let (mut last, mut tries) = (None, 0);
+    let (mut last, mut tries, mut size) = (None, 0, PageSize::default());
     loop {
         let before = last.clone();
-        let Err(why) = go_on(ctx, watched, scope, &mut last, pulse).await else { return };
+        let Err(Ended::Failed(why)) = go_on(ctx, watched, scope, (&mut last, &mut size), pulse).await else {
+            return;
+        };
         tries = if last == before { tries + 1 } else { 1 };
         if tries == TRIES {
             let namespace = scope.unwrap_or("*");
@@ -76,19 +94,22 @@ async fn go_on<G: Graph, C: Clock>(
     ctx: &Context<G, C>,
     watched: &Watched,
     scope: Option<&str>,
-    last: &mut Option<String>,
+    (last, size): (&mut Option<String>, &mut PageSize),
     pulse: &Pulse,
-) -> Result<(), String> {
+) -> Result<(), Ended> {
     let objects = Objects::<WhatsAppChannel>::new(&ctx.cluster.client, scope);
     let mut params = ListParams::default().labels_from(&watched.selector);
-    let mut size = PageSize::default();
     loop {
         pulse.beat();
-        let page = timeout(DEADLINE, objects.page(&params, Wanted::Shown, &mut size)).await;
-        let page = page.map_err(|_| "no answer to a list".to_owned())?.map_err(|error| causes(&error))?;
+        let page = timeout(DEADLINE, objects.page(&params, Wanted::Shown, size)).await;
+        let Ok(page) = page else {
+            size.shrink();
+            return Err(Ended::Failed("no answer to a list".into()));
+        };
+        let page = page?;
         let next = page.next.clone();
         for object in page.objects::<WhatsAppChannel>() {
-            let Stored(Ok(channel)) = object.map_err(|error| causes(&error))? else { continue };
+            let Stored(Ok(channel)) = object? else { continue };
             // In the order of the server's keys.
             let place = place(&channel);
             if last.as_ref().is_some_and(|last| place <= *last) {
@@ -141,7 +162,10 @@ async fn pause(time: Duration, pulse: &Pulse) {
 mod tests {
     use std::{
         convert::Infallible,
-        sync::{Arc, Mutex},
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
     };
 
     use axum::{body::Body, http};
@@ -222,10 +246,16 @@ mod tests {
     async fn who_rests_is_woken_where_its_secret_has_another_version_and_each_is_read_once_whatever_ends_the_list()
      {
         let (forgets, read) = (Arc::new(Mutex::new(3)), Arc::new(Mutex::new(Vec::new())));
-        let told = (forgets.clone(), read.clone());
+        let refuses = Arc::new(AtomicBool::new(false));
+        let told = (forgets.clone(), read.clone(), refuses.clone());
         let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-            let (forgets, read) = told.clone();
+            let (forgets, read, refuses) = told.clone();
             async move {
+                if refuses.load(Ordering::SeqCst) {
+                    let status =
+                        json!({"kind": "Status", "reason": "Forbidden", "code": 403, "message": "no"});
+                    return Ok(answered(403, &status));
+                }
                 let path = request.uri().path().to_owned();
                 if let Some((_, name)) = path.split_once("/secrets/") {
                     read.lock().unwrap().push(name.to_owned());
@@ -275,6 +305,12 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         assert_eq!(*woken.lock().unwrap(), ["changed"]);
         assert_eq!(*read.lock().unwrap(), ["changed-pin", "gone-pin", "same-pin"]);
+        // A namespace that may not be read is nobody's business here.
+        refuses.store(true, Ordering::SeqCst);
+        let before = tokio::time::Instant::now();
+        look_through(&ctx, &Watched::default(), None, &Pulse::new()).await;
+        assert!(before.elapsed() < AGAIN, "nobody behind it is kept waiting");
+        refuses.store(false, Ordering::SeqCst);
         // Where nothing goes on, the next day is another try.
         *forgets.lock().unwrap() = u32::MAX;
         look_through(&ctx, &Watched::default(), None, &Pulse::new()).await;

@@ -1,7 +1,7 @@
 //! The reconcile of a portfolio: the only one who checks credentials, portfolio and
 //! accounts, and who hands channels a view and what opens the Graph API.
 //!
-//! Secrets are read every minute; Meta is asked when a version is new, when
+//! Secrets are read every minute, or every five where nothing is waited for; Meta is asked when a version is new, when
 //! the last answer is old, or when a channel was refused.
 
 mod app;

@@ -621,6 +621,9 @@ impl<K: Handle> Inner<K> {
             crowd.shrink_to_fit();
         }
         self.woken.retain(|crowd| !crowd.is_empty());
+        // Whose crowd has its turns in another class now, or nowhere, keeps no other from beginning.
+        let [_, _, steps, drift] = &self.lines;
+        self.open.retain(|lane, _| steps.tickets.contains_key(lane) || drift.tickets.contains_key(lane));
         self.stale = 0;
     }
 

@@ -281,6 +281,7 @@ impl State {
     /// One more failure in a row; gives back their number.
     pub fn failed(&self) -> u32 {
         let mut soft = self.soft();
+        soft.is_idle = false;
         soft.failures = soft.failures.saturating_add(1);
         soft.failures
     }

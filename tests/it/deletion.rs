@@ -58,8 +58,8 @@ async fn channel(rig: &Rig, name: &str, n: usize, policy: &str) {
     rig.channel(name, &format!("+{}", digits(n)), more).await;
 }
 
-/// What an operator remembers that registered a number itself, which it found in the account.
-const OWN: [&str; 3] = ["adopted", "registered", "seenRegistered"];
+/// What an operator remembers that registered a number itself.
+const OWN: [&str; 3] = ["added", "registered", "seenRegistered"];
 
 /// The same as an operator left it that registered the number itself. One by one they would take minutes, so only "brought"
 /// below is brought up, and what is written here is compared with what that leaves.

@@ -334,6 +334,8 @@ async fn access_and_credentials_change_without_a_restart_and_without_an_alarm() 
 
     // A new one that does not work: the old one serves, and the portfolio says so.
     rig.secret("acme-meta", json!({"token": "EAAsandbox-mistyped"})).await;
+    let asked = json!({"metadata": {"annotations": {"whatsapp-operator.dev/reconcile": "after-the-typo"}}});
+    rig.merge("wap", "acme", &asked).await;
     let rejected =
         rig.until_condition_of("wap", "acme", "CredentialsValid", "True", Some("NewTokenRejected")).await;
     assert!(waits_for(&rejected["status"], "ReplaceToken"));

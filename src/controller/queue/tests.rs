@@ -273,6 +273,41 @@ async fn accounts_that_hang_keep_another_waiting_no_longer_than_it_takes_to_see_
 }
 
 #[tokio::test(start_paused = true)]
+async fn crowds_whose_turns_moved_to_another_class_keep_no_other_from_beginning() {
+    let queue = Queue::new(2 * OPEN);
+    let show = |key: &str, account: usize, class| {
+        let seen = Seen::of(&meta(key, 1, None), &[]);
+        queue.shows(&key.to_owned(), lane(&account.to_string(), "1"), seen, class);
+    };
+    for account in 0..OPEN {
+        (0..4).for_each(|n| show(&format!("{account}-{n}"), account, Urgency::Drift));
+    }
+    let mut seats = Vec::new();
+    while let Some(begun) = { queue.0.lock().next(Instant::now()) }.filter(|_| seats.len() < 2 * OPEN) {
+        let mut seat = queue.turn(&begun).place;
+        seat.leave();
+        seats.push((begun, seat));
+    }
+    assert_eq!(queue.0.lock().open.len(), OPEN, "all of them have their turns");
+    for account in 0..OPEN {
+        (0..4).for_each(|n| queue.ask(&format!("{account}-{n}"), Urgency::Person));
+    }
+    queue.tidy();
+    drop(seats);
+    show("another", OPEN, Urgency::Drift);
+    show("its neighbour", OPEN, Urgency::Drift);
+    let mut begun = Vec::new();
+    while let Some(next) = { queue.0.lock().next(Instant::now()) } {
+        drop(queue.turn(&next));
+        let rests = Next { after: None, class: Urgency::Drift };
+        queue.0.lock().ended(&next.key, next.ticket, rests, Instant::now());
+        begun.push(next.key);
+        tokio::time::advance(PRESSED).await;
+    }
+    assert!(begun.contains(&"another".to_owned()), "{begun:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_large_account_does_not_keep_others_waiting_until_it_is_done() {
     let queue = Queue::new(1);
     for n in 0..300_u32 {

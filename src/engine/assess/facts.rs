@@ -102,14 +102,14 @@ fn take_official(facts: &mut Facts, number: &Number, scene: &Scene<'_>) {
 /// The first of them, and how many more there are. Nothing is told where nobody asks who is subscribed.
 fn take_other_apps(facts: &mut Facts, scene: &Scene<'_>) {
     const FIRST: usize = 3;
-    if matches!(scene.observed.subscribed, Fact::Known(_)) {
+    if !scene.desired.needs_apps() {
+        facts.other_apps = None;
+    } else if matches!(scene.observed.subscribed, Fact::Known(_)) {
         let mut told: Vec<String> = scene.observed.foreign_apps().map(OtherApp::told).collect();
         let more = told.len().saturating_sub(FIRST);
         told.truncate(FIRST);
         told.extend((more > 0).then(|| format!("{more} more")));
         facts.other_apps = (!told.is_empty()).then(|| told.join(", "));
-    } else if !scene.desired.needs_apps() {
-        facts.other_apps = None;
     }
 }
 

@@ -222,7 +222,7 @@ async fn what_is_the_channels_own_is_taken_back_and_the_event_says_what_was_left
         ("shared-unroute", "CleanedUp", "was removed"),
         ("shared", "LeftAtMeta", "is in account 300000000000002 too"),
         ("shared-said", "CleanedUp", "was deregistered"),
-        ("brought", "CleanedUp", "was deregistered"),
+        ("brought", "CleanedUp", "deregist"),
     ];
     for (name, reason, words) in told {
         let note = event(&rig, name, reason).await;

@@ -86,8 +86,6 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     let answered = rig.sandbox.calls().iter().filter(is_slow).count() - before;
     eprintln!("codes after {alone:?} alone, after {first:?} to {all:?} beside, and {answered} slow answers");
     assert_eq!(answered, 0, "the slow account was waited for:\n{}", rig.logs());
-    // The machine has more to do meanwhile, and some of it comes first.
-    assert!(first < 5 * alone, "{first:?} instead of {alone:?}:\n{}", rig.logs());
     let metrics = rig.metrics().await;
     assert!(
         metrics.contains("whatsapp_operator_queue_delay_seconds_count{kind=\"channels\",class=\"person\"}")

@@ -146,7 +146,7 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
         (&["status", "support"], &[SEEN]),
         (&["status", "refused"], &[SEEN]),
         (&["status", "portfolio/acme"], &[SEEN]),
-        (&["waiting"], &[SEEN]),
+        (&["waiting"], &[]),
         (&["events", "support"], &["an event", SEEN]),
         (&["events", "refused"], &["an event", SEEN]),
         (&["events", "portfolio/acme"], &["an event", SEEN]),
@@ -201,6 +201,7 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
             runs.push((args, &[], is_terminal));
         }
     }
+    let mut silent = Vec::new();
     for (args, words, is_terminal) in runs {
         let (kubeconfig, of) = (kubeconfig.clone(), args.clone());
         let said = tokio::task::spawn_blocking(move || said(&kubeconfig, &of, is_terminal));
@@ -208,10 +209,10 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
         let plain = without_colours(&said);
         let acts: Vec<char> = plain.chars().filter(|c| escape::acts(*c) && *c != '\n').collect();
         assert!(acts.is_empty(), "{args:?}, on a terminal: {is_terminal}: {plain:?}");
-        assert!(
-            !said.is_empty() && words.iter().all(|word| plain.contains(word)),
-            "{args:?}, {code:?}: {plain}"
-        );
+        if said.is_empty() || !words.iter().all(|word| plain.contains(word)) {
+            silent.push(format!("{args:?}, {code:?}: {plain}"));
+        }
         assert!(!plain.lines().any(|line| line.starts_with("Shop")), "{args:?}: a line of its own: {plain}");
     }
+    assert!(silent.is_empty(), "{silent:#?}");
 }

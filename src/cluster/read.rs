@@ -4,7 +4,7 @@
 //! of others and whatever else is not asked for are passed over while they come in. What is kept has a limit for each
 //! object, beyond which it is refused by its name, and one for each page of a list.
 
-use std::{borrow::Cow, io, marker::PhantomData, pin::Pin};
+use std::{borrow::Cow, fmt, io, marker::PhantomData, pin::Pin};
 
 use futures::{AsyncBufRead, AsyncBufReadExt};
 use hyper::Request;
@@ -109,10 +109,29 @@ fn object(key: &str, metadata: fn(&str) -> Rule) -> Rule {
     match key {
         "apiVersion" | "kind" => Rule::Name,
         "metadata" => Rule::Members(metadata),
-        "spec" | "status" => Rule::Whole,
+        "spec" => Rule::Members(spec),
+        "status" => Rule::Members(status),
         // Of a failure, in place of an object.
         "code" | "message" | "reason" | "details" => Rule::Whole,
         _ => Rule::Nothing,
+    }
+}
+
+/// Beyond the limit what a channel claims, and what a portfolio grants if that is not much.
+fn spec(key: &str) -> Rule {
+    match key {
+        "phoneNumber" | "portfolioRef" | "managementPolicy" | "suspend" => Rule::Name,
+        "access" => Rule::Held,
+        _ => Rule::Whole,
+    }
+}
+
+/// Beyond the limit how far a channel has come.
+fn status(key: &str) -> Rule {
+    match key {
+        "observedGeneration" | "accountId" | "phoneNumberId" | "stage" => Rule::Name,
+        "conditions" => Rule::Held,
+        _ => Rule::Whole,
     }
 }
 
@@ -173,10 +192,38 @@ pub enum Why {
 }
 
 /// An object that cannot be used, and what tells which it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Unusable {
     pub metadata: ObjectMeta,
     pub why: Why,
+    /// What was kept of it.
+    json: Box<[u8]>,
+    is_event: bool,
+}
+
+/// It may be a Secret, so what was kept of it is not shown.
+impl fmt::Debug for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unusable")
+            .field("metadata", &self.metadata)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unusable {
+    /// What was kept of it, if it is this.
+    pub fn left<T: DeserializeOwned>(&self) -> Option<T> {
+        #[derive(Deserialize)]
+        struct Event<T> {
+            object: T,
+        }
+        if self.is_event {
+            let event: Option<Event<T>> = serde_json::from_slice(&self.json).ok();
+            return event.map(|event| event.object);
+        }
+        serde_json::from_slice(&self.json).ok()
+    }
 }
 
 /// An object as it is stored, as far as it was asked for.
@@ -246,7 +293,7 @@ pub struct Page {
 impl Page {
     /// Its objects, each parsed when its turn comes.
     pub fn objects<K: Readable>(self) -> impl Iterator<Item = kube::Result<Stored<K>>> {
-        self.items.into_iter().map(|kept| stored(&kept))
+        self.items.into_iter().map(stored)
     }
 }
 
@@ -294,7 +341,7 @@ impl<K: Readable> Objects<K> {
                 return Err(other("the answer was cut off"));
             }
         }
-        stored(&sieve.take())
+        stored(sieve.take())
     }
 
     /// A page of a list, of fewer objects than the last where that was too much.
@@ -343,19 +390,20 @@ impl<K: Readable> Objects<K> {
     /// What happens to objects from a version on.
     pub async fn watch(&self, params: &WatchParams, version: &str) -> kube::Result<Events<K>> {
         let request = self.request.watch(params, version).map_err(kube::Error::BuildRequest)?;
-        let rule = Rule::Members(|key| match key {
-            "type" => Rule::Name,
-            "object" => *Wanted::Shown.rule(),
-            _ => Rule::Nothing,
-        });
         let incoming = self.send(request).await?;
-        Ok(Events { incoming, sieve: Sieve::new(rule, MOST_OBJECT), kind: PhantomData })
+        Ok(Events { incoming, sieve: Sieve::new(EVENT, MOST_OBJECT), kind: PhantomData })
     }
 
     async fn send(&self, request: Request<Vec<u8>>) -> kube::Result<Incoming> {
         Ok(Box::pin(self.client.request_stream(request).await?))
     }
 }
+
+const EVENT: Rule = Rule::Members(|key| match key {
+    "type" => Rule::Name,
+    "object" => *Wanted::Shown.rule(),
+    _ => Rule::Nothing,
+});
 
 /// What happens to objects, as it is told.
 pub struct Events<K> {
@@ -376,7 +424,7 @@ impl<K: Readable> Events<K> {
                 Err(error) => return Err(error),
             }
         }
-        event(&self.sieve.take()).map(Some)
+        event(self.sieve.take()).map(Some)
     }
 }
 
@@ -421,24 +469,25 @@ struct List {
     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta,
 }
 
-fn stored<K: DeserializeOwned>(kept: &Kept) -> kube::Result<Stored<K>> {
+fn stored<K: DeserializeOwned>(kept: Kept) -> kube::Result<Stored<K>> {
     let why = match serde_json::from_slice(&kept.json) {
         _ if kept.is_over => Why::TooLarge,
         Ok(object) => return Ok(Stored(Ok(object))),
         Err(error) => Why::Unparsed(error.to_string()),
     };
     let Named { metadata } = serde_json::from_slice(&kept.json).map_err(kube::Error::SerdeError)?;
-    Ok(Stored(Err(Unusable { metadata, why })))
+    Ok(Stored(Err(Unusable { metadata, why, json: kept.json.into(), is_event: false })))
 }
 
-fn event<K: DeserializeOwned>(kept: &Kept) -> kube::Result<WatchEvent<Stored<K>>> {
+fn event<K: DeserializeOwned>(kept: Kept) -> kube::Result<WatchEvent<Stored<K>>> {
     let why = match serde_json::from_slice::<WatchEvent<K>>(&kept.json) {
         _ if kept.is_over => Why::TooLarge,
         Ok(event) => return Ok(map(event, |object| Stored(Ok(object)))),
         Err(error) => Why::Unparsed(error.to_string()),
     };
     let event: WatchEvent<Named> = serde_json::from_slice(&kept.json).map_err(kube::Error::SerdeError)?;
-    Ok(map(event, |Named { metadata }| Stored(Err(Unusable { metadata, why }))))
+    let json = kept.json.into();
+    Ok(map(event, |Named { metadata }| Stored(Err(Unusable { metadata, why, json, is_event: true }))))
 }
 
 fn map<A, B>(event: WatchEvent<A>, to: impl FnOnce(A) -> B) -> WatchEvent<B> {
@@ -448,6 +497,16 @@ fn map<A, B>(event: WatchEvent<A>, to: impl FnOnce(A) -> B) -> WatchEvent<B> {
         WatchEvent::Deleted(object) => WatchEvent::Deleted(to(object)),
         WatchEvent::Bookmark(mark) => WatchEvent::Bookmark(mark),
         WatchEvent::Error(status) => WatchEvent::Error(status),
+    }
+}
+
+#[cfg(test)]
+impl<K: DeserializeOwned> Stored<K> {
+    /// As a watch shows it.
+    pub fn shown(object: &serde_json::Value) -> Self {
+        let mut sieve = Sieve::new(*Wanted::Shown.rule(), MOST_OBJECT);
+        sieve.feed(object.to_string().as_bytes());
+        stored(sieve.take()).expect("it names itself")
     }
 }
 
@@ -476,9 +535,9 @@ mod tests {
             for bytes in text.as_bytes().chunks(1_000) {
                 sieve.feed(bytes);
             }
-            stored::<Secret>(&sieve.take()).expect("it names itself")
+            stored::<Secret>(sieve.take()).expect("it names itself")
         };
-        let Stored(Err(Unusable { metadata, why })) = read("token") else { panic!("it is too large") };
+        let Stored(Err(Unusable { metadata, why, .. })) = read("token") else { panic!("it is too large") };
         let labels = metadata.labels.unwrap_or_default();
         assert_eq!((why, metadata.uid.as_deref()), (Why::TooLarge, Some("u1")));
         assert_eq!(metadata.resource_version.as_deref(), Some("7"));
@@ -502,7 +561,7 @@ mod tests {
         for bytes in text.as_bytes().chunks(1_000) {
             sieve.feed(bytes);
         }
-        let object = stored::<WhatsAppChannel>(&sieve.take()).expect("it names itself");
+        let object = stored::<WhatsAppChannel>(sieve.take()).expect("it names itself");
         let is_usable = object.0.is_ok();
         (is_usable, object.meta().finalizers.as_ref().map(Vec::len))
     }
@@ -514,5 +573,40 @@ mod tests {
         assert_eq!(finalizers(MOST_OBJECT + 1, 2), (false, Some(2)));
         assert_eq!(finalizers(MOST_OBJECT + 1, 300), (false, Some(300)));
         assert_eq!(finalizers(MOST_OBJECT - 200, 2_000), (false, None), "a part of them is none of them");
+    }
+
+    #[test]
+    fn what_an_object_claims_and_grants_is_left_of_it_wherever_its_fat_is_in_a_list_and_in_an_event() {
+        let fat = "x".repeat(MOST_OBJECT);
+        let (claim, rest) = (json!("+5511912345678"), json!({"stage": "Ready", "phoneNumberId": "7"}));
+        let object = |annotation: &str, name: &str, mark: &str| {
+            json!({
+                "metadata": {"name": "support", "annotations": {"whatsapp-operator.dev/note": annotation}},
+                "spec": {"access": ["shop"], "displayName": name, "phoneNumber": claim},
+                "status": {"conditions": [], "marks": mark, "phoneNumberId": "7", "stage": "Ready"},
+            })
+        };
+        for fat in [object(&fat, "", ""), object("", &fat, ""), object("", "", &fat)] {
+            let event = json!({"object": fat, "type": "ADDED"});
+            let mut sieve = Sieve::new(EVENT, MOST_OBJECT);
+            sieve.feed(event.to_string().as_bytes());
+            let Ok(WatchEvent::Added(of_event)) = super::event::<WhatsAppChannel>(sieve.take()) else {
+                panic!("it was added")
+            };
+            for Stored(object) in [Stored::<WhatsAppChannel>::shown(&fat), of_event] {
+                let unusable = object.expect_err("it is too large");
+                assert_eq!(unusable.why, Why::TooLarge);
+                let left: serde_json::Value = unusable.left().expect("JSON");
+                assert_eq!(
+                    (&left["spec"]["phoneNumber"], &left["spec"]["access"][0]),
+                    (&claim, &json!("shop"))
+                );
+                for (key, value) in rest.as_object().expect("members") {
+                    assert_eq!(left["status"][key], *value);
+                }
+                assert!(left["status"]["conditions"].is_array());
+                assert!(!format!("{unusable:?}").contains("Ready"), "it may be a secret");
+            }
+        }
     }
 }

@@ -54,7 +54,7 @@ impl Secrets for NamespaceSecrets {
         let objects = Objects::<Secret>::new(&self.client, Some(&self.namespace));
         match bounded(objects.get(&key.name, Wanted::Data(&key.key))).await {
             Ok(Stored(Ok(secret))) => found(secret, &key.key),
-            Ok(Stored(Err(Unusable { metadata, why: Why::TooLarge }))) => SecretRead::TooLarge {
+            Ok(Stored(Err(Unusable { metadata, why: Why::TooLarge, .. }))) => SecretRead::TooLarge {
                 is_verify_token: is_verify_token(&metadata),
                 version: version(metadata),
             },

@@ -22,7 +22,8 @@ use crate::{
 
 use super::{
     channel,
-    claim::{Claims, Ripple},
+    claim::{Claimant, Claims, Ripple},
+    left,
     newcomer::Newcomers,
     portfolio,
     queue::{Lane, Queue, Seen, Target},
@@ -137,7 +138,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 self.channels.wake(failing);
             }
             News::Shown { key, object, is_first } => {
-                // One that cannot be used keeps its place: its number may well be managed.
+                // One that cannot be used keeps its place and its claim: its number may well be managed.
                 // One that can be used again is worked on at once, whatever was changed about it.
                 let seen = seen(object);
                 let (lane, begin) = match &object.0 {
@@ -151,8 +152,18 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                         self.spread_of(key, self.claims.apply(key, claimant, now));
                         lane
                     }
-                    Err(_) => {
+                    Err(unusable) => {
                         self.newcomers.forget(key);
+                        let uid = unusable.metadata.uid.as_deref().unwrap_or_default();
+                        let is_known = self.claims.known(key).is_some_and(|(_, known)| *known == *uid);
+                        if !is_known && let Some(channel) = left::channel(unusable) {
+                            if *is_first && channel.seen().is_some() {
+                                self.claims.inherits();
+                            }
+                            // Its deletion asks nothing of Meta, so it holds up no portfolio.
+                            let claimant = Claimant { holds: None, ..channel::claimant(&channel) };
+                            self.spread_of(key, self.claims.apply(key, claimant, now));
+                        }
                         (nowhere(key), Urgency::Transitional)
                     }
                 };
@@ -197,16 +208,19 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 // A new one is worked on at once; what was published of the one before is not it.
                 // One that can be used again is worked on at once, whatever was changed about it.
                 let seen = seen(object);
-                let Ok(object) = &object.0 else {
-                    self.desks.shows(&of, lane, seen, Urgency::Edit);
-                    return;
+                let uid = object.meta().uid.as_deref().unwrap_or_default();
+                let access = match &object.0 {
+                    Ok(portfolio) => {
+                        if *is_first && portfolio.seen().is_some() {
+                            self.claims.inherits();
+                        }
+                        Some(lower::portfolio(portfolio).map(|desired| desired.access).unwrap_or_default())
+                    }
+                    // It stands behind the claims of its channels as before.
+                    Err(_) if self.portfolios.uid(&of).is_some_and(|known| *known == *uid) => None,
+                    Err(unusable) => Some(left::access(unusable)),
                 };
-                if *is_first && object.seen().is_some() {
-                    self.claims.inherits();
-                }
-                let access = lower::portfolio(object).map(|desired| desired.access).unwrap_or_default();
-                let uid = object.metadata.uid.as_deref().unwrap_or_default();
-                if self.portfolios.declare(&of, uid, access) {
+                if access.is_some_and(|access| self.portfolios.declare(&of, uid, access)) {
                     self.channels.wake(self.claims.of_portfolio(&of));
                 }
                 self.desks.shows(&of, lane, seen, Urgency::Edit);

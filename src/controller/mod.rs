@@ -13,6 +13,7 @@ mod crds;
 mod fixture;
 mod index;
 mod lead;
+mod left;
 mod newcomer;
 mod pace;
 mod parting;

@@ -344,10 +344,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Channels are not served by a spec that cannot be understood, whatever it said before: its edit may have
-    /// been meant to change just that. Credentials and facts are kept for when it is corrected.
+    /// been meant to change just that. Credentials and facts are kept for when it is corrected. A claim that others can
+    /// prove is not kept for longer than behind credentials that do not work.
     fn hold(&self, uid: &str, business: &str, why: &str) {
         let view = PortfolioView::spec_invalid(&self.of.namespace, &self.of.name, business, why);
-        if self.ctx.portfolios.publish(self.of, uid, view, None) {
+        if self.ctx.portfolios.hold(self.of, uid, view, self.now()) {
             self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
         }
     }

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use jiff::Timestamp;
+
 use crate::engine::{
     desired::{Access, PortfolioRef},
     id::Fact,
@@ -106,6 +108,14 @@ impl<G: Clone> Portfolios<G> {
         slot.view = Some(Arc::new(view));
         slot.graph = graph;
         wakes
+    }
+
+    /// Publishes that nothing below the object with this uid is served until it is corrected. It proves nothing until then:
+    /// its credentials count as lost since they were, or else since now. Tells whether its channels have to know.
+    pub fn hold(&self, of: &PortfolioRef, uid: &str, view: PortfolioView, now: Timestamp) -> bool {
+        let last = self.read().get(of).filter(|slot| *slot.uid == *uid).and_then(|slot| slot.view.clone());
+        let lost = last.and_then(|view| view.lost).unwrap_or(now);
+        self.publish(of, uid, PortfolioView { lost: Some(lost), ..view }, None)
     }
 
     /// What the status of the object with this uid waits for.
@@ -211,7 +221,10 @@ fn is_news(before: &PortfolioView, after: &PortfolioView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{id::BusinessId, portfolio::Reach};
+    use crate::engine::{
+        id::BusinessId,
+        portfolio::{BusinessFacts, Reach},
+    };
 
     fn of() -> PortfolioRef {
         PortfolioRef { namespace: "meta".into(), name: "acme".into() }
@@ -270,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_portfolio_is_proven_by_its_business_or_by_an_account_and_by_nothing_of_another_one() {
-        use crate::engine::portfolio::{BusinessFacts, Reachable};
+        use crate::engine::portfolio::Reachable;
         let portfolios = Portfolios::default();
         portfolios.declare(&of(), "1", Arc::default());
         let backing = || portfolios.backing(&of(), "meta");
@@ -300,6 +313,35 @@ mod tests {
         portfolios.declare(&of(), "2", Arc::default());
         portfolios.publish(&of(), "2", view(), Some(()));
         assert_eq!(backing(), Some(Backing::Works), "created again");
+    }
+
+    #[test]
+    fn a_portfolio_that_cannot_be_used_proves_nothing_and_gains_no_time() {
+        let at = |seconds| jiff::Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let held = || PortfolioView::spec_invalid("meta", "acme", "", "it is too large");
+        let portfolios = Portfolios::default();
+        portfolios.declare(&of(), "1", Arc::default());
+        let backing = || portfolios.backing(&of(), "meta");
+        let works = || PortfolioView { facts: Fact::Known(BusinessFacts::default()), ..view() };
+        // After a restart, and in the middle of it.
+        for view in [None, Some(works())] {
+            if let Some(view) = view {
+                portfolios.publish(&of(), "1", view, Some(()));
+                assert_eq!(backing(), Some(Backing::Proven));
+            }
+            assert!(portfolios.hold(&of(), "1", held(), at(10)), "its channels have to know");
+            assert_eq!(backing(), Some(Backing::Lost(at(10))));
+            assert!(!portfolios.hold(&of(), "1", held(), at(20)), "they know it");
+            assert_eq!(backing(), Some(Backing::Lost(at(10))));
+        }
+        // Its credentials were dead before.
+        portfolios.publish(&of(), "1", PortfolioView { lost: Some(at(5)), ..view() }, None);
+        portfolios.hold(&of(), "1", held(), at(30));
+        assert_eq!(backing(), Some(Backing::Lost(at(5))));
+        portfolios.publish(&of(), "1", works(), Some(()));
+        assert_eq!(backing(), Some(Backing::Proven), "it is smaller");
+        portfolios.hold(&of(), "2", held(), at(40));
+        assert_eq!(backing(), Some(Backing::Proven), "another object of that name");
     }
 
     #[test]

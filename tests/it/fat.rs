@@ -223,9 +223,13 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
         Number::new("100000000000001", ACCOUNT, &digits(901), "Acme Support").registered("271828"),
     );
     create(&rig, 901, Place::Labels, false).await;
+    // One that has its number becomes too large as well, while another one wants that number.
+    rig.annotate("healthy", "note", &"\"".repeat(150_000)).await;
+    rig.channel("rival", HEALTHY, json!({"accountId": ACCOUNT})).await;
     rig.start().await;
     rig.until_condition("fat-901", "Ready", "True", None).await;
-    until_told(&rig, 0..count, &["greedy"]).await;
+    until_told(&rig, 0..count, &["greedy", "healthy"]).await;
+    rig.until_condition("rival", "Ready", "False", Some("NumberClaimed")).await;
     let listed = memory_mib(rig.operator().id(), "VmHWM:");
     let of_many = listed + per_object * (MANY - many(count)).max(0.0);
     eprintln!("listed: {listed:.1} MiB, {of_many:.0} MiB with {MANY}");
@@ -241,6 +245,8 @@ async fn the_largest_objects_that_the_api_server_takes_cost_no_memory_and_hold_u
     rig.annotate("greedy", "note", "short").await;
     rig.until("greedy", "a status", Duration::from_secs(30), |status| status["conditions"].is_array()).await;
     // The rest goes on.
+    assert_eq!(rig.effects_on(&HEALTHY[1..]), [""; 0], "the number is not the rival's");
+    rig.annotate("healthy", "note", "short").await;
     rig.annotate("healthy", "send-code", "one").await;
     rig.until_condition("healthy", "NumberVerified", "False", Some("CodeAwaited")).await;
 }

@@ -27,7 +27,7 @@ pub use key::{
 };
 pub use ledger::{memory, memory_of, remembering, with_memory};
 pub use portfolio::{
-    app_webhook, portfolio, portfolio_refused, portfolio_status, refused_fields, subscribed_apps,
+    access, app_webhook, portfolio, portfolio_refused, portfolio_status, refused_fields, subscribed_apps,
     with_written,
 };
 pub use spec::SpecInvalid;

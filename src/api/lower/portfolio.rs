@@ -34,16 +34,6 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
         Some(id) => Some(AppId::new(meta_id("spec.credentials.appId", id)?)),
         None => None,
     };
-    let mut access = Vec::with_capacity(spec.access.len());
-    for grant in &spec.access {
-        let accounts = match &grant.accounts {
-            None => None,
-            Some(ids) => {
-                Some(ids.iter().map(|id| meta_id("spec.access.accounts", id)).collect::<Result<_, _>>()?)
-            }
-        };
-        access.push(Access { namespaces: grant.namespaces.iter().collect(), accounts });
-    }
     Ok(DesiredPortfolio {
         name: object.name_any(),
         namespace: object.namespace().unwrap_or_default(),
@@ -54,7 +44,7 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
         app,
         expect_name: spec.expect.as_ref().and_then(|e| e.name.clone()),
         expect_country: spec.expect.as_ref().and_then(|e| e.country.clone()),
-        access: access.into(),
+        access: access(&spec.access)?,
         app_webhook: spec.app_webhook.as_ref().map(|webhook| DesiredAppWebhook {
             callback_url: webhook.callback_url.clone(),
             verify_token: secret_key(&webhook.verify_token_secret_ref),
@@ -62,6 +52,20 @@ pub fn portfolio(object: &WhatsAppPortfolio) -> Result<DesiredPortfolio, SpecInv
             adopt: webhook.adopt == Some(true),
         }),
     })
+}
+
+/// Reads what a portfolio grants.
+///
+/// # Errors
+///
+/// Names an id that cannot be understood.
+pub fn access(grants: &[v1::Access]) -> Result<Arc<[Access]>, SpecInvalid> {
+    let one = |grant: &v1::Access| {
+        let ids = |ids: &Vec<String>| ids.iter().map(|id| meta_id("spec.access.accounts", id)).collect();
+        let accounts = grant.accounts.as_ref().map(ids).transpose()?;
+        Ok(Access { namespaces: grant.namespaces.iter().collect(), accounts })
+    };
+    grants.iter().map(one).collect()
 }
 
 /// Accounts that status lists; of the others it says how many there are.

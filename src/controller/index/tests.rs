@@ -1,12 +1,20 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     api::v1alpha1::WhatsAppChannelStatus,
-    cluster::read::Stored,
-    controller::{claim::Pauses, resting::Accounts, state::States},
-    engine::id::{AccountId, NumberId},
-    engine::spelling::Canonical,
+    cluster::read::{MOST_OBJECT, Stored},
+    controller::{
+        claim::{Pauses, Yields},
+        resting::Accounts,
+        state::States,
+    },
+    engine::{
+        id::{AccountId, NumberId},
+        observed::Claim,
+        portfolio::{Backing, PortfolioView},
+        spelling::Canonical,
+    },
     run::rested::Rested,
 };
 
@@ -169,4 +177,128 @@ fn what_is_missing_of_the_index_is_named_and_one_namespace_that_may_not_be_read_
     let notes = [note("channels", &all).expect("it may not be read")];
     assert!(notes[0].starts_with("channels cannot be read"), "{notes:?}");
     assert_eq!(missing("channels", true, &[all], &notes), notes);
+}
+
+fn still() -> Index<()> {
+    let clock = Arc::new(Hands(Mutex::new(jiff::Timestamp::UNIX_EPOCH)));
+    let pauses = Pauses { gone: PAUSE, displaced: PAUSE, kept: PAUSE * 120 };
+    Index::new(clock, Claims::new(pauses), &Watched::default(), (16, 16))
+}
+
+/// A channel of that name with one number and a status; the larger the number of its uid, the younger.
+fn claiming(name: &str, uid: u32, status: &Value) -> Value {
+    json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+        "metadata": {"name": name, "namespace": "shop", "uid": uid.to_string(), "generation": 1},
+        "spec": {"portfolioRef": {"name": "acme", "namespace": "meta"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+        "status": status})
+}
+
+fn portfolio(access: &Value) -> Value {
+    json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+        "metadata": {"name": "acme", "namespace": "meta", "uid": "p1", "generation": 1},
+        "spec": {"businessId": "500000000000001", "access": access,
+                 "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}}})
+}
+
+/// With more than is read of an object.
+fn fat(mut object: Value) -> Value {
+    object["metadata"]["annotations"] = json!({"whatsapp-operator.dev/note": "x".repeat(MOST_OBJECT)});
+    object
+}
+
+fn put_channel(index: &Index<()>, object: &Value) -> Key {
+    let object = Stored::shown(object);
+    let key = Key::of(object.meta());
+    index.take_channel(&News::Shown { key: &key, object: &object, is_first: true });
+    key
+}
+
+fn put_portfolio(index: &Index<()>, object: &Value) -> PortfolioRef {
+    let object = Stored::shown(object);
+    let key = Key::of(object.meta());
+    index.take_portfolio(&News::Shown { key: &key, object: &object, is_first: true });
+    portfolio::reference(&key)
+}
+
+fn claim(index: &Index<()>, key: &Key) -> Claim {
+    index.claims.claim(key, |of, namespace| index.portfolios.backing(of, namespace), index.clock.now()).claim
+}
+
+#[test]
+fn a_channel_that_cannot_be_used_keeps_its_number_after_a_restart_and_no_portfolio() {
+    let managed = json!({"phoneNumberId": "7", "stage": "Ready"});
+    let it = || claiming("old", 1, &managed);
+    let with = |of: &str, name: &str, value: Value| {
+        let mut object = it();
+        object[of][name] = value;
+        object
+    };
+    let usual = put_channel(&still(), &it());
+    for (what, object, keeps) in [
+        ("it can be used", it(), true),
+        ("fat annotations", fat(it()), true),
+        ("a fat status", with("status", "ofAnother", json!("x".repeat(MOST_OBJECT))), true),
+        ("it does not parse", with("spec", "displayName", json!(7)), true),
+        ("nor does its policy", with("spec", "managementPolicy", json!("New")), true),
+        ("suspended, with a number", fat(with("spec", "suspend", json!(true))), true),
+        ("fat, and it only looks", fat(with("spec", "managementPolicy", json!("ObserveOnly"))), false),
+        (
+            "fat, and suspended before it acted",
+            fat({
+                let mut object = claiming("old", 1, &Value::Null);
+                object["spec"]["suspend"] = json!(true);
+                object
+            }),
+            false,
+        ),
+    ] {
+        let index = still();
+        put_portfolio(&index, &portfolio(&json!([{"namespaces": ["shop"]}])));
+        index.take_portfolio(&News::Filled);
+        let rival = put_channel(&index, &claiming("young", 2, &Value::Null));
+        let old = put_channel(&index, &object);
+        index.take_channel(&News::Filled);
+        assert_eq!(old, usual);
+        let other = Claim::Other { name: Some("old".into()) };
+        assert_eq!(claim(&index, &rival) == other, keeps, "{what}");
+        index.claims.one(&old, |it| assert!(it.holds.is_none(), "{what}"));
+    }
+}
+
+#[test]
+fn a_channel_that_becomes_unusable_keeps_what_was_known_of_it_until_another_of_its_name_comes() {
+    let index = still();
+    let mut it = claiming("old", 1, &json!({"phoneNumberId": "7"}));
+    it["metadata"]["finalizers"] = json!([lower::CLEANUP]);
+    let key = put_channel(&index, &it);
+    put_channel(&index, &fat(it.clone()));
+    index.claims.one(&key, |it| assert!(it.holds.is_some() && it.has_number));
+    it["metadata"]["uid"] = json!("2");
+    it["status"] = Value::Null;
+    put_channel(&index, &fat(it));
+    // It may not have looked for its number yet, so it gives way to one that has it.
+    let may_look = Some(Box::new(Yields { has_looked: false, account: None }));
+    index.claims.one(&key, |it| assert_eq!((&*it.uid, it.has_number, &it.yields), ("2", false, &may_look)));
+}
+
+#[test]
+fn a_portfolio_that_cannot_be_used_stands_behind_its_channels_after_a_restart_and_as_before() {
+    let granted = json!([{"namespaces": ["shop"]}]);
+    let many: Vec<_> = (0..2_000).map(|n| json!({"namespaces": [format!("shop-{n}")]})).collect();
+    for (what, access, behind) in [
+        ("granted", &granted, Some(Backing::Unknown)),
+        ("not granted", &json!([]), None),
+        ("more is granted than is kept", &json!(many), None),
+    ] {
+        let index = still();
+        let of = put_portfolio(&index, &fat(portfolio(access)));
+        assert_eq!(index.portfolios.backing(&of, "shop"), behind, "{what}");
+        assert_eq!(index.portfolios.backing(&of, "meta"), Some(Backing::Unknown), "{what}");
+        let view = PortfolioView::spec_invalid("meta", "acme", "", "it is too large");
+        assert!(index.portfolios.publish(&of, "p1", view, None), "{what}: its channels hear why");
+    }
+    let index = still();
+    let of = put_portfolio(&index, &portfolio(&granted));
+    put_portfolio(&index, &fat(portfolio(&json!([]))));
+    assert!(index.portfolios.may_use(&of, "shop"), "what was known of it stays");
 }

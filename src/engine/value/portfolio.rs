@@ -34,7 +34,8 @@ pub struct PortfolioView {
     pub credential_version: Option<String>,
     /// Why channels may not act below this portfolio, if they may not.
     pub hold: Option<Hold>,
-    /// Since when it is known that its credentials do not work, or that its business is none that they show.
+    /// Since when it is known that its credentials do not work, or that its business is none that they show, or that its
+    /// object cannot be used.
     pub lost: Option<Timestamp>,
     pub token: Fact<TokenFacts>,
     /// The app that the token is of: as the token tells, else as the spec does.
@@ -56,7 +57,8 @@ pub enum Backing {
     Works,
     /// Its credentials work, and Meta showed its business or an account in its reach to them.
     Proven,
-    /// Since then it is known that the credentials do not work, or that the business is none that they show.
+    /// Since then it is known that the credentials do not work, or that the business is none that they show, or that the
+    /// object cannot be used.
     Lost(Timestamp),
 }
 

@@ -2524,8 +2524,8 @@ fn why_a_pin_secret_could_not_be_created_is_heard_anew_by_the_next_process_at_on
     assert_eq!(next().says(), "CreatePin");
     let again = || next().act(StepKind::CreatePin, not_sent()).see(hears).after(SECOND);
     assert!(again().plan().block.unwrap().message.contains("(rule 7: ask team-x)"));
-    assert_eq!(again().after(29 * MINUTE).says(), "PinNeeded", "its try was the second");
-    assert_eq!(again().after(30 * MINUTE).says(), "CreatePin");
+    assert_eq!(again().after(4 * MINUTE).says(), "PinNeeded");
+    assert_eq!(again().after(5 * MINUTE).says(), "CreatePin");
     let unheard = next().act(StepKind::CreatePin, not_sent()).after(SECOND);
     assert_eq!(unheard.says(), "PinNeeded", "it tries at once no second time");
 }

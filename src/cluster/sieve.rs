@@ -307,11 +307,9 @@ impl Sieve {
 
     fn close(&mut self, with: u8) {
         self.kept.json.push(with);
-        match self.levels.pop() {
-            Some(Level { rule: Rule::Marked(_), is_marked: false, mark, was_begun, .. }) => {
-                self.drop_from(mark, was_begun);
-            }
-            _ => {}
+        let closed = self.levels.pop();
+        if let Some(Level { rule: Rule::Marked(_), is_marked: false, mark, was_begun, .. }) = closed {
+            self.drop_from(mark, was_begun);
         }
         self.ended();
     }

@@ -146,11 +146,11 @@ fn shown(key: &str) -> Rule {
 }
 
 fn live(key: &str) -> Rule {
-    const OWNED: Rule = Rule::Members(|key| match key {
+    const OWNED: Rule = Rule::Marked(|key| match key {
         "fieldsV1" => Rule::Members(|key| match key {
             "f:metadata" => Rule::Members(|key| match key {
                 "f:annotations" => Rule::Members(|key| match key.strip_prefix("f:") {
-                    Some(key) if is_ours(key) => Rule::Whole,
+                    Some(key) if is_ours(key) => Rule::Mark,
                     _ => Rule::Nothing,
                 }),
                 _ => Rule::Nothing,
@@ -183,7 +183,7 @@ fn is_ours(key: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
     #[error(
-        "it has more than {} KiB of what the operator reads: spec, status, finalizers and annotations of {GROUP}",
+        "it has more than {} KiB of what the operator reads: spec, status, finalizers, annotations of {GROUP}, and who set those",
         MOST_OBJECT / 1_024
     )]
     TooLarge,
@@ -564,6 +564,39 @@ mod tests {
         let object = stored::<WhatsAppChannel>(sieve.take()).expect("it names itself");
         let is_usable = object.0.is_ok();
         (is_usable, object.meta().finalizers.as_ref().map(Vec::len))
+    }
+
+    #[test]
+    fn of_those_who_set_fields_only_those_of_our_annotations_count() {
+        let entry = |n: usize, group: &str| {
+            let annotations = json!({format!("f:{group}/send-code"): {}});
+            json!({
+                "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": annotations}},
+                "manager": format!("{n}-{}", "x".repeat(200)), "operation": "Apply", "time": "2026-03-01T12:00:00Z",
+            })
+        };
+        let read = |others: usize, ours: usize| {
+            let mut all: Vec<_> = (0..others).map(|n| entry(n, "example.com")).collect();
+            all.extend((0..ours).map(|n| entry(n, GROUP)));
+            all.extend((0..others).map(|n| entry(n, "example.com")));
+            let text = json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+                "metadata": {"managedFields": all, "name": "support"},
+                "spec": {"portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme"},
+            });
+            let mut sieve = Sieve::new(*Wanted::Live.rule(), MOST_OBJECT);
+            for bytes in text.to_string().as_bytes().chunks(1_000) {
+                sieve.feed(bytes);
+            }
+            stored::<WhatsAppChannel>(&sieve.take()).expect("it names itself").0
+        };
+        let kept = |others, ours| {
+            let object = read(others, ours).expect("it can be used");
+            object.metadata.managed_fields.unwrap_or_default().len()
+        };
+        assert_eq!([kept(0, 0), kept(2, 0), kept(2, 2), kept(2_000, 2)], [0, 0, 2, 2]);
+        let why = read(0, 2_000).err().map(|unusable| unusable.why.to_string()).unwrap_or_default();
+        assert!(why.contains("who set those"), "{why}");
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub enum Rule {
     Held,
     /// Of an object what the rules of its members keep.
     Members(fn(&str) -> Rule),
+    /// The same, or nothing of it where none of it is a [`Rule::Mark`].
+    Marked(fn(&str) -> Rule),
+    /// All of it, and what is around it is kept.
+    Mark,
     /// Of an object the one member that the sieve was told the name of.
     Told,
     /// Of a list what this rule keeps of each entry.
@@ -42,6 +46,11 @@ struct Level {
     rule: Rule,
     /// Something of it was kept, so what follows needs a comma.
     is_begun: bool,
+    /// Something of it is a mark.
+    is_marked: bool,
+    /// Where what was kept ended before it, and whether that needs a comma.
+    mark: usize,
+    was_begun: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -197,7 +206,7 @@ impl Sieve {
         let key = std::str::from_utf8(&self.key).unwrap_or_default();
         match self.levels.last().map(|level| level.rule) {
             _ if self.key.len() > LONGEST_KEY => Rule::Nothing,
-            Some(Rule::Members(of)) => of(key),
+            Some(Rule::Members(of) | Rule::Marked(of)) => of(key),
             Some(Rule::Told) if *key == *self.told => Rule::Whole,
             _ => Rule::Nothing,
         }
@@ -225,7 +234,7 @@ impl Sieve {
             return 0;
         }
         let rule = match rule {
-            Rule::Whole | Rule::Each(_) if self.kept.is_over => Rule::Nothing,
+            Rule::Whole | Rule::Mark | Rule::Each(_) if self.kept.is_over => Rule::Nothing,
             rule => rule,
         };
         let (mark, was_begun) =
@@ -233,10 +242,13 @@ impl Sieve {
         if !matches!(rule, Rule::Nothing) {
             self.lead();
         }
+        if matches!(rule, Rule::Mark) {
+            self.levels.iter_mut().for_each(|level| level.is_marked = true);
+        }
         let is_walked = match rule {
-            Rule::Members(_) | Rule::Told => byte == b'{',
+            Rule::Members(_) | Rule::Marked(_) | Rule::Told => byte == b'{',
             Rule::Each(_) | Rule::Apart(_) => byte == b'[',
-            Rule::Nothing | Rule::Whole | Rule::Name | Rule::Held => false,
+            Rule::Nothing | Rule::Whole | Rule::Mark | Rule::Name | Rule::Held => false,
         };
         if !is_walked {
             self.state =
@@ -244,7 +256,7 @@ impl Sieve {
             return 0;
         }
         self.kept.json.push(byte);
-        self.levels.push(Level { rule, is_begun: false });
+        self.levels.push(Level { rule, is_begun: false, is_marked: false, mark, was_begun });
         self.state = if byte == b'{' { State::Key } else { State::Entry };
         1
     }
@@ -258,7 +270,7 @@ impl Sieve {
         if std::mem::replace(&mut level.is_begun, true) {
             self.kept.json.push(b',');
         }
-        if matches!(level.rule, Rule::Members(_) | Rule::Told) {
+        if matches!(level.rule, Rule::Members(_) | Rule::Marked(_) | Rule::Told) {
             self.kept.json.push(b'"');
             self.kept.json.extend_from_slice(&self.key);
             self.kept.json.extend_from_slice(b"\":");
@@ -280,16 +292,25 @@ impl Sieve {
             return;
         }
         self.kept.is_over = true;
-        self.kept.json.truncate(run.mark);
         run.rule = Rule::Nothing;
+        let (mark, was_begun) = (run.mark, run.was_begun);
+        self.drop_from(mark, was_begun);
+    }
+
+    /// Drops what was kept from there on.
+    fn drop_from(&mut self, mark: usize, was_begun: bool) {
+        self.kept.json.truncate(mark);
         if let Some(level) = self.levels.last_mut() {
-            level.is_begun = run.was_begun;
+            level.is_begun = was_begun;
         }
     }
 
     fn close(&mut self, with: u8) {
         self.kept.json.push(with);
-        self.levels.pop();
+        let closed = self.levels.pop();
+        if let Some(Level { rule: Rule::Marked(_), is_marked: false, mark, was_begun, .. }) = closed {
+            self.drop_from(mark, was_begun);
+        }
         self.ended();
     }
 
@@ -297,7 +318,7 @@ impl Sieve {
     fn ended(&mut self) {
         self.state = match self.levels.last().map(|level| level.rule) {
             None => State::Done,
-            Some(Rule::Members(_) | Rule::Told) => State::Key,
+            Some(Rule::Members(_) | Rule::Marked(_) | Rule::Told) => State::Key,
             Some(Rule::Apart(_)) => {
                 let entry = std::mem::replace(&mut self.kept, std::mem::take(&mut self.around));
                 self.apart.push(entry);

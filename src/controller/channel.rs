@@ -59,6 +59,7 @@ use crate::{
     },
     meta::port::{Clock, Graph},
     run::{
+        attempts::Lost,
         pass::{
             Done, Input, Live, PassError, Record, Records, Shell, WriteError, apart, may_have_written, pass,
         },
@@ -490,7 +491,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
         let kept = (Arc::new(records), Arc::new(attempts));
         match pass(&self.ctx.shell, input, graph, secrets, kept, place).await {
-            Ok(Done { plan: Plan { farewell: Some(farewell), .. }, .. }) => {
+            Ok(Done { plan: Plan { farewell: Some(farewell), .. }, lost, .. }) => {
+                self.tell_lost(&desired, &lost);
                 self.part(&channel.metadata, &farewell).await
             }
             Ok(done) => Ok(self.after(&desired, created(&channel), idle, done)),
@@ -674,6 +676,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         self.tell(transitions(&done.before, &done.after));
         self.tell_account(desired, &done);
+        self.tell_lost(desired, &done.lost);
         if done.observed.account.known().is_some() {
             self.note_account(&desired.portfolio, &done.observed.portfolio);
         }
@@ -866,6 +869,14 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let notices = turns.into_iter().filter(is_news).filter_map(|turn| Notice::part(&part, turn));
         self.ctx.cluster.tell(&about, notices.collect());
+    }
+
+    /// Tells which attempts would not outlive the channel.
+    fn tell_lost(&self, desired: &Desired, lost: &[Lost]) {
+        let (repeats, object) =
+            (&self.ctx.shell.repeats, format!("{}/{}", self.key.namespace, self.key.name));
+        let notices = lost.iter().map(|lost| Notice::lost(lost, &desired.portfolio.namespace));
+        self.tell(notices.filter_map(|notice| notice.paced(repeats, &object)).collect());
     }
 
     fn tell(&self, notices: Vec<Notice>) {

@@ -72,17 +72,12 @@ where
     if let Some(repeated) = repeats.tell(&format!("finalizer of a {kind}: {error}")) {
         warn!(%namespace, %name, %kind, %error, repeated, "the finalizer cannot be written");
     }
-    if let Some(notice) = unwritten(repeats, &format!("{kind} {namespace}/{name}"), error) {
+    if let Some(notice) =
+        Notice::finalizer_unwritten(error).paced(repeats, &format!("{kind} {namespace}/{name}"))
+    {
         let about = reference_to::<K>(&namespace, &name, &of(&meta.uid));
         cluster.tell(&about, vec![notice]);
     }
-}
-
-/// What is told of it now. Its words may differ from write to write, so they do
-/// not make it another cause.
-fn unwritten(repeats: &Repeats, object: &str, error: &Failed) -> Option<Notice> {
-    let notice = Notice::finalizer_unwritten(error);
-    repeats.tell(&format!("{} {object}", notice.reason)).map(|_| notice)
 }
 
 /// Lets an object go, with a word on what became of what it had at Meta.
@@ -217,8 +212,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_finalizer_is_told_of_once_a_minute_whatever_the_words_of_who_refuses_it() {
         let repeats = Repeats::default();
-        let told =
-            |object: &str, error: Failed| unwritten(&repeats, object, &error).map(|notice| notice.reason);
+        let told = |object: &str, error: Failed| {
+            Notice::finalizer_unwritten(&error).paced(&repeats, object).map(|notice| notice.reason)
+        };
         let refused = |n: u32| Failed::Refused(format!("denied, request {n}"));
         let not_written = Some("FinalizerNotWritten".to_owned());
         assert_eq!(told("a/b", refused(1)), not_written);

@@ -15,6 +15,8 @@ use crate::engine::{
     reason::Reason,
     status::{Assessment, Before, Facts, Stage},
 };
+use crate::repeat::Repeats;
+use crate::run::attempts::Lost;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +238,34 @@ impl Notice {
             ),
         };
         Self { is_warning: true, reason: reason.into(), note: cut(note) }
+    }
+
+    /// For a channel whose attempts would be lost with it, and the namespace of its portfolio.
+    pub fn lost(lost: &Lost, namespace: &str) -> Self {
+        let (reason, what, verbs, why) = match lost {
+            Lost::NotKept(why) => (
+                "AttemptsNotKept",
+                "what was tried at Meta cannot be kept beside the channel, so one that is created anew after a deletion begins to count at none",
+                "get, create and patch",
+                why,
+            ),
+            Lost::NotRead(why) => (
+                "AttemptsNotRead",
+                "what earlier channels of the number tried at Meta cannot be read, and counts as none",
+                "get",
+                why,
+            ),
+        };
+        let note = format!(
+            "{what}; let the operator's ServiceAccount {verbs} ConfigMaps in namespace {namespace}, or do what the API server, a quota or an admission policy there says: {why}"
+        );
+        Self { is_warning: true, reason: reason.into(), note: cut(note) }
+    }
+
+    /// Itself, unless this object was told the same within a minute. Its words may differ from write to write, so they do not
+    /// make it another cause.
+    pub fn paced(self, repeats: &Repeats, object: &str) -> Option<Self> {
+        repeats.tell(&format!("{} {object}", self.reason)).map(|_| self)
     }
 
     /// For an object whose spec cannot be understood.
@@ -531,6 +561,27 @@ mod tests {
             assert!(note.contains(&rule()), "{note}");
         }
         let long = Notice::finalizer_unwritten(&Failed::Refused("é".repeat(1_000))).note;
+        assert!((900..=1_000).contains(&long.len()), "{}", long.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_that_are_lost_are_told_in_the_words_of_whoever_refuses_them_and_once_a_minute() {
+        let repeats = Repeats::default();
+        let told = |lost: Lost, object: &str| Notice::lost(&lost, "acme").paced(&repeats, object);
+        let kept = |n: u32| Lost::NotKept(format!("company rule 7: ask team-x, request {n}"));
+        let first = told(kept(1), "shop/a").expect("it is told");
+        assert_eq!((first.is_warning, first.reason.as_str()), (true, "AttemptsNotKept"));
+        assert!(
+            first.note.contains("namespace acme,") && first.note.contains("rule 7: ask team-x"),
+            "{first:?}"
+        );
+        assert_eq!(told(kept(2), "shop/a"), None, "in whatever words");
+        assert!(told(kept(3), "shop/b").is_some(), "another channel");
+        let read = told(Lost::NotRead("no right".into()), "shop/a").expect("another cause");
+        assert!(read.reason == "AttemptsNotRead" && read.note.ends_with(": no right"), "{read:?}");
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        assert!(told(kept(4), "shop/a").is_some());
+        let long = Notice::lost(&Lost::NotKept("é".repeat(1_000)), "acme").note;
         assert!((900..=1_000).contains(&long.len()), "{}", long.len());
     }
 

@@ -73,6 +73,15 @@ pub enum NotKept {
     Refused(String),
 }
 
+/// What of the attempts does not outlive an object, in the words of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// They cannot be kept.
+    NotKept(String),
+    /// Earlier ones cannot be read, and count as none.
+    NotRead(String),
+}
+
 /// Where the attempts of one number are kept, whichever object makes them.
 pub trait Attempts: Send + Sync + 'static {
     /// Reads past every cache.

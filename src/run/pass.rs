@@ -41,7 +41,7 @@ use crate::repeat::Repeats;
 
 use super::{
     act::act,
-    attempts::{self, Attempts, AttemptsRead, NotKept},
+    attempts::{self, Attempts, AttemptsRead, Lost, NotKept},
     may_work::MayWork,
     observe::{Circumstances, Sources, observe},
     rested::Rested,
@@ -255,6 +255,8 @@ pub struct Done {
     /// Meta refused the credential, so the portfolio has to look at it now.
     pub credential_refused: bool,
     pub last_success: Option<Timestamp>,
+    /// What of the attempts this pass found to be lost with the object.
+    pub lost: Vec<Lost>,
     /// Nothing is left to do, and what was seen of Meta is all that it depends on.
     pub rested: Option<Rested>,
 }
@@ -348,6 +350,7 @@ struct Decided {
     observed: Observed,
     materials: Materials,
     plan: Plan,
+    lost: Vec<Lost>,
 }
 
 async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
@@ -391,6 +394,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     }
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
+    let mut lost = Vec::new();
     if !decided.needs_attempts() {
         volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
     } else if !seen.keeping.is_known() {
@@ -402,6 +406,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
                 if let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}")) {
                     warn!(why, repeated, "earlier attempts of the number are not known and count as none");
                 }
+                lost.push(Lost::NotRead(why.clone()));
             }
             AttemptsRead::Failed(why) => {
                 if let Some(repeated) = shell.repeats.tell(&format!("attempts waited for: {why}")) {
@@ -419,7 +424,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     {
         volatile.lock().unwrap_or_else(PoisonError::into_inner).note_pin(pin);
     }
-    Decided { look, looked_at, observed, materials, plan: decided }
+    Decided { look, looked_at, observed, materials, plan: decided, lost }
 }
 
 /// Everything from the plan on, owned, so that it can run in a task of its own.
@@ -516,7 +521,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     /// Keeps the attempts beside the channel, where they are not known to be there. What fails is tried again later.
     /// Gives back whether nothing is left to be kept.
-    async fn keep_attempts(&self, ledger: &Ledger) -> bool {
+    async fn keep_attempts(&mut self, ledger: &Ledger) -> bool {
         let Input { desired, claim, portfolio, volatile, .. } = &self.input;
         let is_ours = matches!((claim, portfolio), (Claim::Ours { .. }, PortfolioState::View(_)));
         if desired.suspend || !is_ours {
@@ -537,6 +542,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
                     warn!(why, repeated, "attempts not kept beside the channel");
                 }
                 keeping().keeping.note_failed(&not_kept, limits, now);
+                if let NotKept::Refused(why) = not_kept {
+                    self.decided.lost.push(Lost::NotKept(why));
+                }
             }
         }
         keeping().keeping.is_done(ledger, limits, now)
@@ -732,7 +740,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     }
 
     fn done(self, record: Record, outcome: Option<Outcome>, writes: u32) -> Done {
-        let Decided { look, observed, plan, .. } = self.decided;
+        let Decided { look, observed, plan, lost, .. } = self.decided;
         let credential_refused = is_credential_refused(&observed, outcome.as_ref());
         Done {
             before: self.input.live.before,
@@ -745,6 +753,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             plan,
             writes,
             credential_refused,
+            lost,
             rested: None,
         }
     }

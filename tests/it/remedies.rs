@@ -66,6 +66,13 @@ async fn who_refuses_the_secret_of_a_pin_is_heard_and_the_pin_is_not() {
     assert_eq!(sixes(&text), [""; 0], "{text}");
     assert!(!rig.logs().contains("(got 0") && rig.logs().contains("company rule 7"), "{}", rig.logs());
 
+    // The words are in no status but this message, and the next process hears them anew.
+    rig.operator().kill_nine();
+    rig.start().await;
+    let is_news = |s: &Value| registered(s) != text;
+    let told = rig.until("support", "told by the next process", Duration::from_secs(60), is_news).await;
+    assert!(registered(&told).contains("company rule 7: ask team-x"), "{told:#}");
+
     // What the message tells a person to do helps, and the rule stands.
     rig.secret("support-pin", json!({"pin": "271828"})).await;
     // The Secret is looked at once a minute.

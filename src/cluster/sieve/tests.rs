@@ -9,7 +9,17 @@ fn object(key: &str) -> Rule {
         "kept" => Rule::Whole,
         "some" => Rule::Members(|key| if key == "kept" { Rule::Whole } else { Rule::Nothing }),
         "each" => Rule::Each(&Rule::Members(object)),
+        "marks" => Rule::Each(&Rule::Marked(marked)),
         "told" => Rule::Told,
+        _ => Rule::Nothing,
+    }
+}
+
+fn marked(key: &str) -> Rule {
+    match key {
+        "some" => Rule::Members(marked),
+        "kept" => Rule::Mark,
+        "name" => Rule::Whole,
         _ => Rule::Nothing,
     }
 }
@@ -41,11 +51,23 @@ fn json_of(kept: &Kept) -> Value {
         .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&kept.json)))
 }
 
+/// Whether a rule has a mark in a value.
+fn has_mark(value: &Value, rule: Rule) -> bool {
+    match (rule, value) {
+        (Rule::Mark, _) => true,
+        (Rule::Members(of) | Rule::Marked(of), Value::Object(members)) => {
+            members.iter().any(|(key, value)| has_mark(value, of(key)))
+        }
+        _ => false,
+    }
+}
+
 /// What a rule keeps, by a parsed value.
 fn wanted(value: &Value, rule: Rule) -> Option<Value> {
     match (rule, value) {
         (Rule::Nothing, _) => None,
-        (Rule::Members(of), Value::Object(members)) => Some(Value::Object(
+        (Rule::Marked(_), Value::Object(_)) if !has_mark(value, rule) => None,
+        (Rule::Members(of) | Rule::Marked(of), Value::Object(members)) => Some(Value::Object(
             members.iter().filter_map(|(key, value)| Some((key.clone(), wanted(value, of(key))?))).collect(),
         )),
         (Rule::Told, Value::Object(members)) => Some(Value::Object(
@@ -70,6 +92,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         Just("kept".to_owned()),
         Just("some".to_owned()),
         Just("each".to_owned()),
+        Just("marks".to_owned()),
         Just("told".to_owned()),
         "[a-z\"\\\\]{0,4}",
     ];

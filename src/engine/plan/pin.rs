@@ -155,15 +155,16 @@ pub(super) fn locked(refusal: &Refusal, until: Timestamp) -> Block {
     .until(until)
 }
 
-/// Creates the Secret, with pauses when the cluster refuses.
+/// Creates the Secret, with pauses when the cluster refuses. Why it does only the process knows that heard it, so another one
+/// tries once at once.
 pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
     let key = pass.desired.registration.pin_secret.clone();
     let pace = memory.ledger.repeatable.entry(StepKind::CreatePin).or_default();
     if pace.generation != pass.desired.generation {
         *pace = Pace { generation: pass.desired.generation, ..Default::default() };
     }
-    let until =
-        pace.last.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
+    let heard = pace.last.filter(|last| !is_unheard(pass, *last));
+    let until = heard.map(|last| later(last, pause(&pass.limits.repeatable_pauses, pace.failed as usize)));
     match until.filter(|until| *until > pass.now) {
         Some(until) => Stop::block(not_created(pass, &key, until)),
         None => pass.step(
@@ -172,6 +173,12 @@ pub(super) fn create(pass: &Pass, memory: &mut Memory) -> Stop {
             Cause::Automatic,
         ),
     }
+}
+
+/// Whether the last try was another process's, and its words are lost.
+fn is_unheard(pass: &Pass, last: Timestamp) -> bool {
+    let process = &pass.observed.process;
+    process.intents.is_some() && process.pin_not_created.is_none() && last < process.started
 }
 
 fn not_created(pass: &Pass, key: &SecretKey, until: Timestamp) -> Block {

@@ -2509,7 +2509,25 @@ fn what_the_cluster_says_stands_in_the_remedy() {
     assert!(refused(Some("rule 7: ask team-x")).contains("(rule 7: ask team-x); do what that asks for"));
     let ending = refused(Some("the namespace is being deleted: no new content"));
     assert!(ending.contains("no new content") && !ending.contains("six digits"), "{ending}");
-    assert!(refused(None).contains("create it with key"), "after a restart the words are not known");
+    assert!(refused(None).contains("create it with key"), "nobody works here who heard the words");
+}
+
+#[test]
+fn why_a_pin_secret_could_not_be_created_is_heard_anew_by_the_next_process_at_once_and_once() {
+    let not_sent = || Err(Failure::NotSent("rule 7".into()));
+    let hears = |o: &mut Observed| o.process.pin_not_created = Some("rule 7: ask team-x".into());
+    let world = world().own().verified().see(|o| o.pin_secret = SecretFact::Missing);
+    let refused = || world.clone().act(StepKind::CreatePin, not_sent()).see(hears).after(MINUTE);
+    assert_eq!(refused().says(), "PinNeeded");
+    let next =
+        || refused().see(|o| o.process.pin_not_created = None).taken_over(SignedDuration::ZERO).after(SECOND);
+    assert_eq!(next().says(), "CreatePin");
+    let again = || next().act(StepKind::CreatePin, not_sent()).see(hears).after(SECOND);
+    assert!(again().plan().block.unwrap().message.contains("(rule 7: ask team-x)"));
+    assert_eq!(again().after(4 * MINUTE).says(), "PinNeeded");
+    assert_eq!(again().after(5 * MINUTE).says(), "CreatePin");
+    let unheard = next().act(StepKind::CreatePin, not_sent()).after(SECOND);
+    assert_eq!(unheard.says(), "PinNeeded", "it tries at once no second time");
 }
 
 #[test]

@@ -1099,9 +1099,13 @@ async fn what_could_not_be_kept_is_kept_by_a_later_pass_and_by_the_next_process(
         assert!(done.outcome.is_some() && scene.folder.ids().is_empty());
         for (seconds, expected) in times {
             scene.book.clock.pass(Duration::from_secs(*seconds));
+            let before = scene.folder.tries();
             let done = scene.run(same()).await.unwrap();
             assert_eq!(scene.folder.tries(), *expected, "{why:?} after {seconds} s more");
             assert!(done.rested.is_none(), "it comes again by itself");
+            let told = matches!(why, NotKept::Refused(_)) && scene.folder.tries() > before;
+            let words = if told { vec![Lost::NotKept("forbidden".into())] } else { vec![] };
+            assert_eq!(done.lost, words, "{why:?} after {seconds} s more");
         }
         // The process dies; its successor looks at once, and then knows.
         scene.folder.shut(None);
@@ -1136,6 +1140,8 @@ async fn a_step_waits_a_while_where_earlier_attempts_cannot_be_read_and_then_the
             scene.book.clock.pass(Duration::from_secs(*seconds));
             let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
             assert_eq!(scene.codes(), *expected, "{read:?} after {seconds} s more");
+            let is_lost = matches!(done.lost[..], [Lost::NotRead(_)]);
+            assert_eq!((is_lost, done.lost.len()), (*expected == 1, *expected), "{read:?}: {:?}", done.lost);
             if *expected == 0 {
                 let reason = done.plan.block.map(|block| block.reason);
                 assert_eq!(reason, Some(Reason::ObservationIncomplete), "{read:?}");

@@ -588,7 +588,7 @@ mod tests {
             for bytes in text.to_string().as_bytes().chunks(1_000) {
                 sieve.feed(bytes);
             }
-            stored::<WhatsAppChannel>(&sieve.take()).expect("it names itself").0
+            stored::<WhatsAppChannel>(sieve.take()).expect("it names itself").0
         };
         let kept = |others, ours| {
             let object = read(others, ours).expect("it can be used");

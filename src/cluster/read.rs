@@ -503,7 +503,7 @@ fn map<A, B>(event: WatchEvent<A>, to: impl FnOnce(A) -> B) -> WatchEvent<B> {
 #[cfg(test)]
 impl<K: DeserializeOwned> Stored<K> {
     /// As a watch shows it.
-    pub fn shown(object: &serde_json::Value) -> Self {
+    pub(crate) fn shown(object: &serde_json::Value) -> Self {
         let mut sieve = Sieve::new(*Wanted::Shown.rule(), MOST_OBJECT);
         sieve.feed(object.to_string().as_bytes());
         stored(sieve.take()).expect("it names itself")

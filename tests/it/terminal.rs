@@ -137,7 +137,10 @@ async fn no_object_event_or_answer_of_metas_has_a_terminal_do_anything() {
     let channel = rig.get("support").await;
     let again = json!({"apiVersion": channel["apiVersion"], "kind": channel["kind"], "spec": channel["spec"],
                        "metadata": {"name": "support", "namespace": rig.namespace}});
-    std::fs::write(&manifest, again.to_string()).expect("written");
+    // As YAML has to have them.
+    let escaped = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    let again: String = again.to_string().chars().map(escaped).collect();
+    std::fs::write(&manifest, again).expect("written");
     std::fs::write(&token, &rig.token).expect("written");
     let (manifest, token) = (manifest.display().to_string(), format!("acme={}", token.display()));
     let graph = rig.graph_url.as_str();

@@ -113,7 +113,7 @@ async fn until_gone(rig: &Rig, kind: &str, name: &str, limit: Duration) {
 
 /// The event of a reason about an object, once it is there.
 async fn event(rig: &Rig, name: &str, reason: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let listed: Value =
             serde_json::from_str(&kubectl(rig, &["get", "events.events.k8s.io", "-o", "json"]).await)

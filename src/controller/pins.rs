@@ -29,8 +29,6 @@ const BETWEEN: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_secs(60);
 /// So often without getting any further: the next day is another try.
 const TRIES: u32 = 10;
-/// A sign of life meanwhile.
-const BEAT: Duration = Duration::from_secs(60);
 
 /// Looks through all channels that are watched, once a day. Whoever is not at rest looks at its Secret itself.
 pub async fn follow<G: Graph, C: Clock>(ctx: &Context<G, C>, watched: &Watched, pulse: &Pulse) {
@@ -39,7 +37,7 @@ pub async fn follow<G: Graph, C: Clock>(ctx: &Context<G, C>, watched: &Watched, 
         scopes.push(None);
     }
     loop {
-        pause(ctx.shell.limits.pin_poll, pulse).await;
+        pulse.sleep(ctx.shell.limits.pin_poll).await;
         for scope in &scopes {
             look_through(ctx, watched, *scope, pulse).await;
         }
@@ -86,7 +84,7 @@ async fn look_through<G: Graph, C: Clock>(
             return;
         }
         debug!(why, "the list of channels goes on later");
-        pause(AGAIN, pulse).await;
+        pulse.sleep(AGAIN).await;
     }
 }
 
@@ -146,16 +144,6 @@ async fn is_changed<G: Graph, C: Clock>(ctx: &Context<G, C>, channel: &WhatsAppC
     let secrets = NamespaceSecrets::new(&ctx.cluster.client, &desired.namespace);
     let seen = glance(&secrets, Purpose::Pin, &desired.registration.pin_secret).await;
     seen.version().is_some_and(|version| !marks.is_pin_of(version))
-}
-
-async fn pause(time: Duration, pulse: &Pulse) {
-    let mut left = time;
-    while !left.is_zero() {
-        pulse.beat();
-        let step = left.min(BEAT);
-        sleep(step).await;
-        left -= step;
-    }
 }
 
 #[cfg(test)]

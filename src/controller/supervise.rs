@@ -24,6 +24,8 @@ const NAMED: Duration = Duration::from_secs(240);
 const GIVEN_UP: Duration = Duration::from_secs(900);
 /// How often that is looked at.
 const EVERY: Duration = Duration::from_secs(5);
+/// Whoever sleeps for long gives a sign of life this often.
+const BEAT: Duration = Duration::from_secs(60);
 
 /// How a task says that it goes on. Clones are one.
 #[derive(Clone, Debug)]
@@ -43,6 +45,17 @@ impl Pulse {
     pub fn beat(&self) {
         let since = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(since, Ordering::Relaxed);
+    }
+
+    /// Sleeps for so long, with signs of life meanwhile.
+    pub async fn sleep(&self, time: Duration) {
+        let mut left = time;
+        while !left.is_zero() {
+            self.beat();
+            let step = left.min(BEAT);
+            tokio::time::sleep(step).await;
+            left -= step;
+        }
     }
 
     fn silence(&self) -> Duration {

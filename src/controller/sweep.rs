@@ -15,8 +15,6 @@ const EVERY: Duration = Duration::from_secs(86_400);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Between two namespaces, so that a start lists no crowd of them at once.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// A sign of life meanwhile.
-const BEAT: Duration = Duration::from_secs(60);
 
 /// Lists each of these namespaces once a day, or the whole cluster where they are none.
 pub async fn sweep<C: Clock>(
@@ -43,12 +41,6 @@ pub async fn sweep<C: Clock>(
             }
             tokio::time::sleep(BETWEEN).await;
         }
-        let mut left = EVERY;
-        while !left.is_zero() {
-            pulse.beat();
-            let step = left.min(BEAT);
-            tokio::time::sleep(step).await;
-            left -= step;
-        }
+        pulse.sleep(EVERY).await;
     }
 }

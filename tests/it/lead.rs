@@ -190,9 +190,24 @@ async fn a_leader_that_is_asked_to_end_ends_its_work_and_hands_over_at_once() {
     second.until_it_leads(Duration::from_secs(30)).await;
     let ended = first.process.wait(Duration::from_secs(10)).await;
     assert!(ended.is_some_and(|status| status.success()), "{}", first.process.output());
-    let (released, leads) = (first.logged("the Lease is released"), second.logged(" leading "));
-    let took = leads.duration_since(released);
-    assert!(took > SignedDuration::from_secs(-1) && took < SignedDuration::from_secs(5), "it took {took:?}");
+    let hand_over = |from: &Replica, to: &Replica| {
+        to.logged(" leading ").duration_since(from.logged("the Lease is released"))
+    };
+    let (mut took, mut leader) = (vec![hand_over(&first, &second)], second);
+    // A busy machine may be late once, and a hand-over that waits for the Lease to end is late each time.
+    while took.len() < 3 && took.iter().min() >= Some(&SignedDuration::from_secs(2)) {
+        let next = Replica::start(&mut rig, &[]).await;
+        next.until_it_says("200", "stands by").await;
+        leader.process.terminate();
+        next.until_it_leads(Duration::from_secs(30)).await;
+        took.push(hand_over(&leader, &next));
+        leader = next;
+    }
+    let least = took.iter().min().expect("one at least");
+    assert!(
+        *least > SignedDuration::from_secs(-1) && *least < SignedDuration::from_secs(2),
+        "it took {took:?}"
+    );
     rig.onboard("support", NUMBER).await;
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
 }

@@ -280,7 +280,7 @@ async fn crowds_whose_turns_moved_to_another_class_keep_no_other_from_beginning(
         queue.shows(&key.to_owned(), lane(&account.to_string(), "1"), seen, class);
     };
     for account in 0..OPEN {
-        (0..4).for_each(|n| show(&format!("{account}-{n}"), account, Urgency::Drift));
+        (0..6).for_each(|n| show(&format!("{account}-{n}"), account, Urgency::Drift));
     }
     let mut seats = Vec::new();
     while let Some(begun) = { queue.0.lock().next(Instant::now()) }.filter(|_| seats.len() < 2 * OPEN) {
@@ -290,9 +290,10 @@ async fn crowds_whose_turns_moved_to_another_class_keep_no_other_from_beginning(
     }
     assert_eq!(queue.0.lock().open.len(), OPEN, "all of them have their turns");
     for account in 0..OPEN {
-        (0..4).for_each(|n| queue.ask(&format!("{account}-{n}"), Urgency::Person));
+        (0..6).for_each(|n| queue.ask(&format!("{account}-{n}"), Urgency::Person));
     }
     queue.tidy();
+    assert_eq!(queue.0.lock().stale, 0, "nobody has the tickets of the class before any more");
     drop(seats);
     show("another", OPEN, Urgency::Drift);
     show("its neighbour", OPEN, Urgency::Drift);

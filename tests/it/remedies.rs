@@ -71,7 +71,9 @@ async fn who_refuses_the_secret_of_a_pin_is_heard_and_the_pin_is_not() {
     let tries = |rig: &Rig| rig.logs().matches("step=\"CreatePin\"").count();
     let before = tries(&rig);
     rig.start().await;
-    let is_news = |_: &Value| tries(&rig) > before;
+    // The status of the try itself is written before the words are heard.
+    let is_told = |s: &Value| condition(s, "Registered").is_some_and(|c| c["reason"] == "PinNeeded");
+    let is_news = |s: &Value| tries(&rig) > before && is_told(s);
     let told = rig.until("support", "told by the next process", Duration::from_secs(60), is_news).await;
     assert!(registered(&told).contains("company rule 7: ask team-x"), "{told:#}");
 

@@ -472,6 +472,8 @@ fn a_picture_that_was_not_read_this_time_keeps_its_drift_and_is_listed_once() {
         picture::{PictureFact, PictureFacts, PictureRead},
     };
     let mut case = Case::ready();
+    // One that was found keeps the picture that it has.
+    case.memory.marks.note_added(now());
     let source = PictureSource::ConfigMap(SecretKey { name: "logo".into(), key: "logo.png".into() });
     case.desired.profile = DesiredProfile { about: Some("Open".into()), ..DesiredProfile::default() };
     case.desired.picture = Some(source.clone());

@@ -1001,11 +1001,6 @@ async fn leaves_the_last_word(world: &mut World) -> Result<(), String> {
     set_again(world);
     world.run_for(HOUR * 25).await?;
     is(world, ("AppWebhookForeign", 1))?;
-    for who in [0, 1] {
-        world.happen(Move { after: 0, who, what: Accident::Crash });
-    }
-    world.run_for(HOUR * 25).await?;
-    is(world, ("AppWebhookForeign", 1))?;
     // Whoever asks for it has it replaced once more.
     let ask = |object: &mut Value| {
         object["metadata"]["annotations"] = json!({"whatsapp-operator.dev/reconcile": "again"});
@@ -1014,8 +1009,6 @@ async fn leaves_the_last_word(world: &mut World) -> Result<(), String> {
     world.run_for(MINUTE * 12).await?;
     is(world, ("AppWebhookMatches", 2))?;
     set_again(world);
-    world.run_for(HOUR * 25).await?;
-    is(world, ("AppWebhookForeign", 2))?;
     manage_app_webhook(world, false);
     world.run_for(MINUTE * 12).await?;
     is(world, ("AppWebhookForeign", 2))?;

@@ -399,8 +399,7 @@ mod tests {
         };
         let (came, gone) = ((true, "OtherAppSubscribed".to_owned()), (false, "OtherAppGone".to_owned()));
         let (none, crm) = (account(&[], None), account(&[("8", "CRM")], None));
-        assert_eq!(reasons(&none, &crm), [came.clone()]);
-        assert_eq!(reasons(&crm, &none), [gone.clone()]);
+        assert_eq!((reasons(&none, &crm), reasons(&crm, &none)), (vec![came.clone()], vec![gone.clone()]));
         assert_eq!(reasons(&crm, &account(&[("9", "")], None)), [came.clone(), gone.clone()]);
         assert_eq!((reasons(&crm, &crm), reasons(&[], &crm)), (vec![], vec![]));
         let unread = vec![AccountInReach { apps: None, ..crm[0].clone() }];

@@ -320,7 +320,13 @@ fn asked_for(world: &World, edge: &str) -> usize {
 
 #[tokio::test]
 async fn a_lock_of_codes_that_meta_names_is_kept_to_its_end_whoever_asks() {
-    let switches = Switches { codes_allowed: 1, code_request_lock_secs: 12 * 3_600, ..Switches::default() };
+    let half_a_day = 12 * 3_600;
+    let switches = Switches {
+        codes_allowed: 1,
+        code_request_window_secs: half_a_day,
+        code_request_lock_secs: half_a_day,
+        ..Switches::default()
+    };
     let mut world = World::with(Options { switches, ..options() }, Meta::for_demo()).await;
     (world.people.enters, world.people.consents) = (false, 0);
     world.cluster.apply(plain_channel());

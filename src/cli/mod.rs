@@ -46,7 +46,7 @@ pub mod timeline;
 pub mod waiting;
 pub mod word;
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, panic::resume_unwind, path::Path, thread};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -194,7 +194,9 @@ impl Command {
 pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(RunArgs) -> Ending) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().cloned();
-    let cli = match parse(args) {
+    // On a stack that is given back: this takes more of one than anything later, and the operator's own would keep it.
+    let parsed = thread::scope(|apart| apart.spawn(|| parse(args)).join());
+    let cli = match parsed.unwrap_or_else(|panic| resume_unwind(panic)) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };

@@ -987,7 +987,7 @@ impl<K: Handle> Queue<K> {
                     match working.await {
                         Ok(next) => ending.after(next),
                         Err(_) => {
-                            error!(?lane, "a turn did not come to its end; it is given up and comes again")
+                            error!(?lane, "a turn did not come to its end; it is given up and comes again");
                         }
                     }
                 });

@@ -1,5 +1,8 @@
 //! The binary: installs the crypto provider, reads the arguments, dispatches; nothing else.
 
+// One place prints, and it writes out what a terminal would obey: `cli::render`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{process::ExitCode, sync::Arc};
 
 use tokio::runtime;

@@ -15,6 +15,7 @@ mod index;
 mod lead;
 mod left;
 mod newcomer;
+mod news;
 mod pace;
 mod parting;
 mod pins;

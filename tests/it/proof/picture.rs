@@ -275,5 +275,19 @@ async fn a_picture_that_meta_lost_is_uploaded_again_or_told() {
             DriftPolicy::Enforce => synced(&world, Truth::True, Reason::InSync),
             DriftPolicy::Report => synced(&world, Truth::False, Reason::ProfileDiffers),
         };
+        // Another process has not seen what Meta showed.
+        let told = |world: &World| {
+            let before = world.status().before;
+            let waits: Vec<String> = before.waiting_for.into_iter().map(|wait| wait.action).collect();
+            (before.drift, waits, world.cluster.written_count(), set(world).len())
+        };
+        let before = told(&world);
+        let fields: Vec<&str> = before.0.iter().map(|one| one.field.as_str()).collect();
+        assert_eq!(fields == ["profile.picture"], policy == DriftPolicy::Report, "{fields:?}");
+        world.restart(0);
+        for time in [MINUTE, HOUR, DAY * 3] {
+            world.run_for(time).await;
+            assert_eq!(told(&world), before, "{policy:?}, {time:?} after a restart\n{}", world.story());
+        }
     }
 }

@@ -150,11 +150,12 @@ where
         limits: limits.clone(),
         repeats: Repeats::default(),
     });
+    let counted = metrics.clone();
     let work = Work {
         index: index.clone(),
         client: client.clone(),
         watched: watched.clone(),
-        events: Events::new(client.clone(), instance, &publishing),
+        events: Events::new(client.clone(), instance, move || counted.event_lost(), &publishing),
         source: Arc::new(source),
         clock,
         limits: limits.clone(),

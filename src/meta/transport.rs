@@ -121,7 +121,7 @@ impl Transport {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
         if let Some((offset, bytes)) = call.bytes {
-            let rest = bytes.get(offset..).unwrap_or_default().to_vec();
+            let rest = bytes.slice(offset.min(bytes.len())..);
             request = request
                 .header("file_offset", offset)
                 .header(CONTENT_TYPE, "application/octet-stream")

@@ -8,13 +8,16 @@ mod report;
 use std::path::PathBuf;
 
 use clap::Args;
-use kube::{Api, api::ListParams};
+use kube::{Api, ResourceExt, api::ListParams};
 pub use report::Report;
 
 use crate::engine::assess::chain::{Above, Chain, OfPortfolio, of_channel, of_portfolio};
 use crate::engine::{assess::Given, desired::PortfolioRef};
 use crate::{
-    api::v1alpha1::WhatsAppChannel,
+    api::{
+        lower,
+        v1alpha1::{WhatsAppChannel, WhatsAppPortfolio},
+    },
     cli::{
         connect::{ClusterArgs, connect},
         exit::{Ending, Exit, Problem},
@@ -40,13 +43,13 @@ plan takes them.
 Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is
 known to be broken and something could not be read; it is named.")]
 pub struct DoctorArgs {
-    /// Name of a channel in the cluster; else every channel of the namespace.
+    /// Name of a channel in the cluster; else every channel of the namespace, and every portfolio that none of them uses.
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
     /// A file, a folder, or - for standard input, instead of channels in the cluster; may be given again.
     #[arg(short, long = "filename", num_args = 1.., value_name = "PATH", conflicts_with = "name")]
     pub files: Vec<PathBuf>,
-    /// Every channel of every namespace.
+    /// Every channel of every namespace, and every portfolio that none uses.
     #[arg(short = 'A', long, conflicts_with_all = ["name", "files", "namespace"])]
     pub all_namespaces: bool,
     #[command(flatten)]
@@ -83,6 +86,8 @@ struct Asked {
     input: Input,
     /// Channels whose spec cannot be understood.
     invalid: Vec<(WhatsAppChannel, String)>,
+    /// Portfolios whose spec cannot be understood.
+    invalid_portfolios: Vec<(PortfolioRef, String)>,
     /// Where the channels are from, unless they are manifests.
     client: Option<kube::Client>,
 }
@@ -91,7 +96,7 @@ impl Asked {
     async fn from_args(args: &DoctorArgs) -> Result<Self, Problem> {
         if !args.files.is_empty() {
             let input = input::read(&args.files, args.cluster.namespace.as_deref())?;
-            return Ok(Self { input, invalid: Vec::new(), client: None });
+            return Ok(Self { input, invalid: Vec::new(), invalid_portfolios: Vec::new(), client: None });
         }
         let (client, namespace) = connect(&args.cluster).await?;
         let (api, place): (Api<WhatsAppChannel>, _) = match args.all_namespaces {
@@ -102,19 +107,46 @@ impl Asked {
         let mut all = Vec::new();
         let what = format!("list the channels of {place}");
         pages(&what, &api, ListParams::default(), |channel: WhatsAppChannel| all.push(channel)).await?;
-        let is_there = args
-            .name
-            .as_ref()
-            .is_none_or(|name| all.iter().any(|object| object.metadata.name.as_ref() == Some(name)));
-        if all.is_empty() || !is_there {
+        let is_named = |object: &WhatsAppChannel| args.name.is_none() || object.metadata.name == args.name;
+        let is_there = all.iter().any(is_named);
+        let mut portfolios = Vec::new();
+        let mut notes = Vec::new();
+        if args.name.is_none() {
+            let api: Api<WhatsAppPortfolio> = match args.all_namespaces {
+                true => Api::all(client.clone()),
+                false => Api::namespaced(client.clone(), &namespace),
+            };
+            let what = format!("list the portfolios of {place}");
+            let take = |portfolio: WhatsAppPortfolio| portfolios.push(portfolio);
+            match pages(&what, &api, ListParams::default(), take).await {
+                // The channels are looked at all the same.
+                Err(problem) if is_there => {
+                    notes.push(format!("portfolios that no channel uses are not shown: {problem}"));
+                }
+                listed => listed?,
+            }
+        }
+        if !is_there && portfolios.is_empty() {
             let what = args.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
             return Err(Problem::new(format!("there is no channel{what} in {place}"))
                 .next("see which there are: kubectl get whatsapp --all-namespaces"));
         }
-        let (input, invalid) = Input::of_objects(all);
+        let (mut input, invalid) = Input::of_objects(all);
+        input.notes.append(&mut notes);
         let invalid = invalid.into_iter().map(|(object, why)| (object, why.to_string())).collect();
-        Ok(Self { input, invalid, client: Some(client) })
+        let mut invalid_portfolios = Vec::new();
+        for object in portfolios {
+            match lower::portfolio(&object) {
+                Ok(desired) => input.portfolios.push(desired),
+                Err(why) => invalid_portfolios.push((reference(&object), why.to_string())),
+            }
+        }
+        Ok(Self { input, invalid, invalid_portfolios, client: Some(client) })
     }
+}
+
+fn reference(object: &WhatsAppPortfolio) -> PortfolioRef {
+    PortfolioRef { namespace: object.namespace().unwrap_or_default().into(), name: object.name_any().into() }
 }
 
 /// Looks at every portfolio and channel that is asked about, and at no other.
@@ -124,14 +156,18 @@ async fn examine(planner: &Planner, asked: &Asked, name: Option<&str>) -> Result
     let mut channels = claimed(&input.channels);
     channels.retain(|(manifest, _)| is_asked(&manifest.desired.name));
     let is_used = |of: &PortfolioRef| channels.iter().any(|(manifest, _)| manifest.desired.portfolio == *of);
-    let wanted = input.portfolios.iter().filter(|of| asked.client.is_none() || is_used(&of.reference()));
+    let wanted = input.portfolios.iter().filter(|of| name.is_none() || is_used(&of.reference()));
     let known = planner.judge(wanted).await?;
     let mut report = Report::new(&planner.portfolios.origin, input);
     for desired in input.portfolios.iter().filter(|of| !is_used(&of.reference())) {
         if let Some(known) = known.get(&desired.reference()) {
             let (observed, assessment) = (&known.observed, &known.assessment);
-            report.portfolio(desired, of_portfolio(OfPortfolio { desired, observed, assessment }));
+            let chain = of_portfolio(OfPortfolio { desired, observed, assessment });
+            report.portfolio(&desired.reference(), chain);
         }
+    }
+    for (of, why) in &asked.invalid_portfolios {
+        report.portfolio(of, Chain::not_understood(why, planner.started));
     }
     for (manifest, claim) in channels {
         let desired = &manifest.desired;

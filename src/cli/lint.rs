@@ -449,6 +449,22 @@ mod tests {
     }
 
     #[test]
+    fn a_username_that_meta_does_not_take_is_a_warning_at_its_place() {
+        let with = |username: &str| {
+            let line = format!("  username: {username}\n---\n");
+            check(&channel("a", "+5511912345678", "Acme Um").replace("---\n", &line))
+        };
+        let report = with("acme.com");
+        let found: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            ["m.yaml:8:13: warning: spec.username: ends like a web address; leave the ending out"]
+        );
+        assert!(!report.has_errors());
+        assert_eq!(with("acme.comercial").findings, []);
+    }
+
+    #[test]
     fn one_code_secret_in_two_channels_is_a_warning() {
         let with = |name, number, code: &str| {
             let place = format!("  verification: {{codeSecretRef: {{name: {code}, key: code}}}}\n---\n");

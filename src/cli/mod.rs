@@ -46,7 +46,7 @@ pub mod timeline;
 pub mod waiting;
 pub mod word;
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, panic::resume_unwind, path::Path, thread};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -195,7 +195,9 @@ pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(R
     render::tell_panics();
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().cloned();
-    let cli = match parse(args) {
+    // On a stack that is given back: this takes more of one than anything later, and the operator's own would keep it.
+    let parsed = thread::scope(|apart| apart.spawn(|| parse(args)).join());
+    let cli = match parsed.unwrap_or_else(|panic| resume_unwind(panic)) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };

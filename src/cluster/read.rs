@@ -27,7 +27,7 @@ use crate::{
 /// what the largest ones have. The API server allows as much for all annotations of an object together.
 pub const MOST_OBJECT: usize = 256 * 1_024;
 /// Most that is kept of an object with a picture: 1 MiB of data, which is all that the API server takes, in base64.
-const MOST_LARGE: usize = 1_536 * 1_024;
+pub(super) const MOST_LARGE: usize = 1_536 * 1_024;
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
 /// Most that is kept of a page, and most that comes in for one. Beyond it fewer objects are asked for.

@@ -47,13 +47,14 @@ use crate::{
         concern::concern,
         contained::{Panicked, contained},
         newcomer::Newcomers,
+        news::{news, repaired},
         pace, parting,
         queue::{Lane, Next, Seat, Target, Turn},
         records::{ChannelRecords, Standing, live},
         resting::{AccountOf, Accounts, BACKSTOP},
         signal::{CHANNELS, Cluster, Doubt, Signals, reference_to},
         state::{LiveCode, Rest, State, States},
-        tell::{AccountTurn, Notice, account_turns, result, transitions, until_ready},
+        tell::{Notice, account_turns, result, spans_portfolio, transitions, until_ready},
         view::Portfolios,
         watch::Key,
     },
@@ -703,6 +704,8 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             metrics.became_ready(seconds);
         }
         self.tell(transitions(&done.before, &done.after));
+        self.tell(news(&done.before, &done.after));
+        self.tell_repaired(&done);
         self.tell_account(desired, &done);
         self.tell_lost(desired, &done.lost);
         if done.observed.account.known().is_some() {
@@ -888,16 +891,31 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             Some(account) => format!("account {account}"),
             None => format!("namespace {}", desired.namespace),
         };
+        let whole = reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid);
         let about = ObjectReference {
             // Events of one object are folded where they are about the same part of it.
             field_path: account.map(|account| format!("status.accounts{{{account}}}")),
-            ..reference_to::<WhatsAppPortfolio>(&of.namespace, &of.name, &uid)
+            ..whole.clone()
         };
-        let is_news = |turn: &AccountTurn| {
-            self.ctx.signals.is_turn((of.clone(), part.as_str().into()), *turn, self.now())
+        for turn in turns {
+            let (about, part) = match spans_portfolio(turn, &done.before, &done.after) {
+                true => (&whole, "every account"),
+                false => (&about, part.as_str()),
+            };
+            if self.ctx.signals.is_turn((of.clone(), part.into()), turn, self.now()) {
+                self.ctx.cluster.tell(about, Notice::part(part, turn).into_iter().collect());
+            }
+        }
+    }
+
+    /// What was written again because somebody else had changed it: other fields are another event.
+    fn tell_repaired(&self, done: &Done) {
+        let Some(fields) = repaired(&done.plan, done.outcome.as_ref(), &done.memory) else { return };
+        let about = ObjectReference {
+            field_path: Some(format!("spec{{{fields}}}")),
+            ..reference_to::<WhatsAppChannel>(&self.key.namespace, &self.key.name, self.uid)
         };
-        let notices = turns.into_iter().filter(is_news).filter_map(|turn| Notice::part(&part, turn));
-        self.ctx.cluster.tell(&about, notices.collect());
+        self.ctx.cluster.tell(&about, vec![Notice::repaired(&fields)]);
     }
 
     /// Tells which attempts would not outlive the channel.

@@ -17,6 +17,7 @@ use app::Upkeep;
 use credential::{Examination, Offer, Shown};
 use going::Deletion;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ObjectMeta;
 use reading::Ring;
 use state::{Rest, State};
@@ -25,7 +26,7 @@ use tracing::{Instrument as _, error_span, warn};
 use crate::{
     api::{
         lower,
-        v1alpha1::{ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
+        v1alpha1::{AccountInReach, ChannelCounts, WhatsAppPortfolio, WhatsAppPortfolioStatus},
     },
     cluster::{
         Failed, bounded,
@@ -36,6 +37,7 @@ use crate::{
     controller::{
         concern::waits,
         contained::{Panicked, contained},
+        news::apps,
         pace, parting,
         queue::{Next, Seat, Turn},
         signal::{Cluster, Doubt, PORTFOLIOS, Signals, reference_to},
@@ -396,6 +398,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             Ok(_) => {
                 self.ctx.signals.metrics.status_writes("portfolio", 1);
                 self.tell(uid, notices);
+                let accounts = portfolio.status.as_ref().map(|status| status.accounts.as_slice());
+                self.tell_apps(uid, accounts.unwrap_or_default(), &next.accounts);
                 Ok(in_time(pause))
             }
             Err(Failed::Conflict(_)) => Ok(self.again()),
@@ -407,6 +411,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     fn tell(&self, uid: &str, notices: Vec<Notice>) {
         let about = reference_to::<WhatsAppPortfolio>(&self.of.namespace, &self.of.name, uid);
         self.ctx.cluster.tell(&about, notices);
+    }
+
+    /// Events of one object are folded where they are about the same part of it.
+    fn tell_apps(&self, uid: &str, before: &[AccountInReach], after: &[AccountInReach]) {
+        for (account, notice) in apps(before, after) {
+            let about = ObjectReference {
+                field_path: Some(format!("status.accounts{{{account}}}")),
+                ..reference_to::<WhatsAppPortfolio>(&self.of.namespace, &self.of.name, uid)
+            };
+            self.ctx.cluster.tell(&about, vec![notice]);
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -74,14 +74,30 @@ fn held_by_account(set: &ConditionSet) -> bool {
     [ConditionType::AccountUsable, ConditionType::Ready].into_iter().filter_map(reason).any(holds)
 }
 
+/// Of the entities of a health, the one that is the channel's own, and those that all accounts of a portfolio share.
+const NUMBER: &str = "PHONE_NUMBER";
+const OF_PORTFOLIO: [&str; 2] = ["BUSINESS", "APP"];
+
+/// Whether a number can send within limits that are not its own, but of its account or of what is above it.
+pub fn is_limited_above(set: &ConditionSet, facts: &Facts) -> bool {
+    let is_limited = set.get(ConditionType::Healthy).is_some_and(|c| c.reason == Reason::Limited);
+    let is_unpaid = set.get(ConditionType::PaymentReady).is_some_and(|c| c.reason == Reason::PaymentProblem);
+    let entities = &facts.health_entities;
+    let is_of_others = !entities.is_empty() && entities.iter().all(|health| health.entity != NUMBER);
+    is_limited && (is_unpaid || is_of_others)
+}
+
 /// What an account is the cause of, by the condition that it is told with.
-fn causes(set: &ConditionSet) -> BTreeMap<ConditionType, Reason> {
+fn causes(set: &ConditionSet, facts: &Facts) -> BTreeMap<ConditionType, Reason> {
     let open = set.iter().filter(|c| c.status != Truth::True).map(|c| c.reason);
     let mut causes = BTreeMap::new();
     for reason in open {
         if let Teller::Account(kind) = teller(reason) {
             causes.entry(kind).or_insert(reason);
         }
+    }
+    if is_limited_above(set, facts) && !causes.contains_key(&ConditionType::PaymentReady) {
+        causes.insert(ConditionType::Healthy, Reason::Limited);
     }
     causes
 }
@@ -99,13 +115,22 @@ pub fn account_turns(before: &Before, after: &Assessment) -> Vec<AccountTurn> {
     if is_held_by_portfolio(&after.conditions) {
         return Vec::new();
     }
-    let (was, now) = (causes(&before.conditions), causes(&after.conditions));
+    let was = causes(&before.conditions, &before.facts);
+    let now = causes(&after.conditions, &after.facts);
     let kinds: BTreeSet<_> = was.keys().chain(now.keys()).copied().collect();
     let turn = |kind| {
         let why = now.get(&kind).copied();
         (why != was.get(&kind).copied()).then_some(AccountTurn { kind, why })
     };
     kinds.into_iter().filter_map(turn).collect()
+}
+
+/// Whether what turned of an account turned of all accounts of its portfolio.
+pub fn spans_portfolio(turn: AccountTurn, before: &Before, after: &Assessment) -> bool {
+    let facts = if turn.why.is_some() { &after.facts } else { &before.facts };
+    let is_of_all = |entity: &str| OF_PORTFOLIO.contains(&entity);
+    turn.kind == ConditionType::Healthy
+        && facts.health_entities.iter().all(|health| is_of_all(&health.entity))
 }
 
 /// Whether the channel tells that it waits for an act: not where all reasons for it are told elsewhere.
@@ -183,7 +208,8 @@ pub fn until_ready(before: &Before, after: &Assessment) -> Option<f64> {
     Some(now.duration_since(since).as_secs_f64())
 }
 
-fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
+/// A notice of this name in the words of a reason.
+pub fn told(is_warning: bool, name: &str, reason: Reason) -> Notice {
     let row = reason.row();
     // Sentences. One more that says to do nothing is of no use in a list of events.
     let words = [row.meaning, row.remedy].into_iter().filter(|part| !part.is_empty() && *part != "Nothing.");
@@ -205,6 +231,8 @@ impl Notice {
     pub fn part(part: &str, turn: AccountTurn) -> Option<Self> {
         let kind = turn.kind.as_str();
         let told = match turn.why {
+            // It can send.
+            Some(reason) if turn.kind == ConditionType::Healthy => told(true, reason.as_str(), reason),
             Some(reason) => told(true, &format!("Not{kind}"), reason),
             None if turn.kind == ConditionType::AccountUsable => told(false, kind, Reason::AccountActive),
             None => return None,
@@ -527,6 +555,55 @@ mod tests {
             }
         }
         assert_eq!(waits(Reason::CodeNeeded, Action::AskForCode).0, ["AskForCode"]);
+    }
+
+    #[test]
+    fn a_limit_of_an_account_is_told_of_it_once_and_one_of_the_business_of_all_its_accounts() {
+        use crate::engine::status::HealthFact;
+        let shown = |reason, entities: &[&str], payment: (Truth, Reason)| {
+            let mut shown = with(
+                WORKS,
+                &[
+                    ACTIVE,
+                    (ConditionType::Healthy, Truth::True, reason),
+                    (ConditionType::PaymentReady, payment.0, payment.1),
+                ],
+                Stage::Ready,
+            );
+            let named = |entity: &&str| HealthFact {
+                entity: (*entity).into(),
+                can_send: "LIMITED".into(),
+                codes: Vec::new(),
+            };
+            shown.facts.health_entities = entities.iter().map(named).collect();
+            shown
+        };
+        let turns = |before: &Assessment, after: &Assessment| -> Vec<(ConditionType, Option<Reason>, bool)> {
+            let before = Before {
+                conditions: before.conditions.clone(),
+                facts: before.facts.clone(),
+                ..Before::default()
+            };
+            let turns = account_turns(&before, after).into_iter();
+            turns.map(|turn| (turn.kind, turn.why, spans_portfolio(turn, &before, after))).collect()
+        };
+        let paid = (Truth::True, Reason::PaymentMethodPresent);
+        let well = shown(Reason::CanSend, &[], paid);
+        for (entities, spans) in [(&["WABA"][..], false), (&["WABA", "APP"], false), (&["BUSINESS"], true)] {
+            let limited = shown(Reason::Limited, entities, paid);
+            let kind = ConditionType::Healthy;
+            assert_eq!(turns(&well, &limited), [(kind, Some(Reason::Limited), spans)], "{entities:?}");
+            assert_eq!(turns(&limited, &well), [(kind, None, spans)], "{entities:?}");
+            assert_eq!(turns(&limited, &limited), []);
+        }
+        let own = shown(Reason::Limited, &["PHONE_NUMBER"], paid);
+        assert_eq!(turns(&well, &own), []);
+        let unpaid = shown(Reason::Limited, &["WABA"], (Truth::False, Reason::PaymentProblem));
+        let payment = (ConditionType::PaymentReady, Some(Reason::PaymentProblem), false);
+        assert_eq!(turns(&well, &unpaid), [payment], "one cause is told once");
+        let turn = AccountTurn { kind: ConditionType::Healthy, why: Some(Reason::Limited) };
+        let told = Notice::part("every account", turn).expect("it is told");
+        assert_eq!((told.is_warning, told.reason.as_str()), (true, "Limited"));
     }
 
     #[test]

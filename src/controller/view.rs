@@ -215,6 +215,13 @@ impl<G: Clone> Portfolios<G> {
         }
     }
 
+    /// Shows one portfolio, if something was found of it.
+    pub fn one(&self, of: &PortfolioRef, show: impl FnOnce(Found<'_, G>)) {
+        if let Some(Slot { view: Some(view), graph, waits, .. }) = self.read().get(of) {
+            show(Found { view, graph: graph.as_ref(), waits });
+        }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashMap<PortfolioRef, Slot<G>>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -493,7 +493,13 @@ fn is_picture_due(
         asks_to_look(desired, memory)
             || consent::asked(&desired.consents, ConsentKind::Retry, memory).is_some()
     };
-    due.is_some_and(|due| due <= now || is_asked())
+    // What was told of it before the start is judged anew, and neither kept nor dropped unseen.
+    let is_unread = || follows.picture.is_some_and(|(facts, _)| picture::read(desired, facts).is_none());
+    let is_open = || {
+        let before = follows.before.conditions.get(ConditionType::ProfileSynced);
+        before.is_some_and(|synced| synced.status != Truth::True) && is_unread()
+    };
+    due.is_some_and(|due| due <= now || is_asked() || is_open())
 }
 
 fn is_picture_asked_for(

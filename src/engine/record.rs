@@ -228,6 +228,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
             if kind == StepKind::WritePicture {
                 memory.marks.picture = memory.ledger.of(kind)[at].subject.clone().map(|sum| (sum, now));
                 memory.marks.picture_found = false;
+                memory.marks.picture_lost = None;
             }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
             let subject = memory.ledger.of(kind)[at].subject.clone();

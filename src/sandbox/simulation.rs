@@ -106,6 +106,14 @@ impl Sandbox {
         self.state().world.apps.insert(app.id.clone(), app);
     }
 
+    /// Gives an app another address, as whoever has its secret may. False: there is no such app.
+    pub fn set_app_address(&self, app: &str, url: &str) -> bool {
+        let mut state = self.state();
+        let Some(app) = state.world.apps.get_mut(app) else { return false };
+        app.callback_url = Some(url.to_owned());
+        true
+    }
+
     /// Subscribes an app of somebody else to an account, as only that app can. False: there is no such account.
     pub fn subscribe(&self, account: &str, app: App) -> bool {
         let mut state = self.state();

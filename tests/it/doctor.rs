@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use whatsapp_operator::engine::observed::OtherApp;
 use whatsapp_operator::sandbox::{
     Account, App, EndpointAnswer, Fault, FaultKind, Match, Number, Options, Portfolio, Sandbox, Token, World,
 };
@@ -56,6 +57,8 @@ struct State {
     link: Option<&'static str>,
     change: fn(&mut World),
     faults: fn() -> Vec<Fault>,
+    /// What its spec has beside that of the manifest.
+    spec: &'static str,
 }
 
 fn well() -> World {
@@ -110,7 +113,7 @@ fn status(edge: &str) -> Vec<Fault> {
 }
 
 const STATES: &[State] = &[
-    State { name: "all-well", code: 0, link: None, change: |_| {}, faults: none },
+    State { name: "all-well", code: 0, link: None, change: |_| {}, faults: none, spec: "" },
     State {
         name: "other-apps",
         code: 0,
@@ -122,6 +125,7 @@ const STATES: &[State] = &[
             }
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "token-revoked",
@@ -129,6 +133,7 @@ const STATES: &[State] = &[
         link: Some("Token"),
         change: |world| token(world).dead = Some(460),
         faults: none,
+        spec: "",
     },
     State {
         name: "token-expired",
@@ -138,6 +143,7 @@ const STATES: &[State] = &[
             token(world).expires_at = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24));
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "scopes-missing",
@@ -145,6 +151,7 @@ const STATES: &[State] = &[
         link: Some("Scopes"),
         change: |world| token(world).scopes.clear(),
         faults: none,
+        spec: "",
     },
     State {
         name: "scope-not-listed",
@@ -155,6 +162,7 @@ const STATES: &[State] = &[
             token(world).unlisted.insert(scope);
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "token-of-another-app",
@@ -166,6 +174,7 @@ const STATES: &[State] = &[
             token(world).app = id.to_owned();
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "app-wants-signed-calls",
@@ -176,6 +185,7 @@ const STATES: &[State] = &[
             (app.secret, app.require_proof) = (Some("a secret".to_owned()), true);
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "wrong-business",
@@ -188,6 +198,7 @@ const STATES: &[State] = &[
             token(world).portfolio = "500000000000009".to_owned();
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "account-hidden",
@@ -199,6 +210,7 @@ const STATES: &[State] = &[
             account(world).owner = "500000000000009".to_owned();
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "account-in-review",
@@ -206,6 +218,7 @@ const STATES: &[State] = &[
         link: Some("Account"),
         change: |world| account(world).account_review_status = "PENDING".to_owned(),
         faults: none,
+        spec: "",
     },
     State {
         name: "not-subscribed",
@@ -213,6 +226,7 @@ const STATES: &[State] = &[
         link: Some("Subscription"),
         change: |world| account(world).subscriptions.clear(),
         faults: none,
+        spec: "",
     },
     State {
         name: "number-absent",
@@ -220,6 +234,7 @@ const STATES: &[State] = &[
         link: Some("Number"),
         change: |world| world.numbers.clear(),
         faults: none,
+        spec: "",
     },
     State {
         name: "number-in-another-account",
@@ -227,6 +242,7 @@ const STATES: &[State] = &[
         link: Some("Number"),
         change: |world| number(world).account = OTHER_ACCOUNT.to_owned(),
         faults: none,
+        spec: "",
     },
     State {
         name: "name-declined",
@@ -234,6 +250,7 @@ const STATES: &[State] = &[
         link: Some("Name"),
         change: |world| fresh(world).name_status = "DECLINED".to_owned(),
         faults: none,
+        spec: "",
     },
     State {
         name: "code-needed",
@@ -241,6 +258,7 @@ const STATES: &[State] = &[
         link: Some("Code"),
         change: |world| fresh(world).name_status = "APPROVED".to_owned(),
         faults: none,
+        spec: "",
     },
     State {
         name: "verified-and-not-registered",
@@ -253,6 +271,7 @@ const STATES: &[State] = &[
             number.verified = Some(Timestamp::now());
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "webhook-differs",
@@ -260,6 +279,7 @@ const STATES: &[State] = &[
         link: Some("Webhook"),
         change: |world| number(world).webhook.callback = Some("https://elsewhere.example/".to_owned()),
         faults: none,
+        spec: "",
     },
     State {
         name: "payment-problem",
@@ -270,6 +290,7 @@ const STATES: &[State] = &[
             number(world).raw.insert("health_status".to_owned(), health);
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "health-blocked",
@@ -280,6 +301,7 @@ const STATES: &[State] = &[
             number(world).raw.insert("health_status".to_owned(), health);
         },
         faults: none,
+        spec: "",
     },
     State {
         name: "numbers-not-read",
@@ -287,8 +309,52 @@ const STATES: &[State] = &[
         link: None,
         change: |_| {},
         faults: || status("phone_numbers"),
+        spec: "",
     },
-    State { name: "account-not-read", code: 1, link: None, change: |_| {}, faults: || status("waba") },
+    State {
+        name: "account-not-read",
+        code: 1,
+        link: None,
+        change: |_| {},
+        faults: || status("waba"),
+        spec: "",
+    },
+    State {
+        name: "app-blocked",
+        code: 3,
+        link: Some("App"),
+        change: |_| {},
+        faults: || {
+            let edges = ["business", "owned_whatsapp_business_accounts", "client_whatsapp_business_accounts"];
+            let envelope = json!({"error": {"message": "API access blocked.", "code": 200}});
+            let kind = FaultKind::Error { envelope };
+            edges.map(|edge| Fault { on: Match::on("GET", edge), kind: kind.clone() }).into()
+        },
+        spec: "",
+    },
+    State { name: "suspended", code: 0, link: None, change: |_| {}, faults: none, spec: "  suspend: true\n" },
+    State {
+        name: "suspended-and-only-observed",
+        code: 0,
+        link: None,
+        change: |world| number(world).webhook.callback = None,
+        faults: none,
+        spec: "  suspend: true\n  managementPolicy: ObserveOnly\n",
+    },
+    State {
+        name: "two-overrides-and-an-app-of-metas",
+        code: 0,
+        link: None,
+        change: |world| {
+            let id = "200000000000009";
+            world.apps.insert(id.to_owned(), App::new(id, OtherApp::OF_META));
+            account(world).subscriptions.entry(id.to_owned()).or_default();
+            let ours = account(world).subscriptions.entry(APP.to_owned()).or_default();
+            ours.callback = Some("https://old.acme.example/wa".to_owned());
+        },
+        faults: none,
+        spec: "",
+    },
 ];
 
 /// A Meta on loopback in this state.
@@ -296,6 +362,7 @@ struct Desk {
     sandbox: Sandbox,
     url: String,
     stop: CancellationToken,
+    manifest: String,
 }
 
 impl Drop for Desk {
@@ -316,13 +383,14 @@ impl Desk {
         let url = format!("http://{}", listener.local_addr().expect("a bound port"));
         let stop = CancellationToken::new();
         tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
-        Self { sandbox, url, stop }
+        let spec = format!("spec:\n{}  portfolioRef", state.spec);
+        Self { sandbox, url, stop, manifest: MANIFEST.replace("spec:\n  portfolioRef", &spec) }
     }
 
     fn doctor(&self, more: &[&str]) -> Output {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("m.yaml");
-        std::fs::write(&path, MANIFEST).expect("written");
+        std::fs::write(&path, &self.manifest).expect("written");
         let path = path.display().to_string();
         run(
             &[&["doctor", "-f", &path, "--graph-url", &self.url], more].concat(),
@@ -506,6 +574,33 @@ async fn it_works_without_an_operator_and_writes_nothing_to_the_cluster() {
         .collect();
     assert!(writes.is_empty(), "{writes:?}");
     assert!(rig.sandbox.effects().is_empty(), "an effect at Meta");
+}
+
+/// A portfolio is set up before its first channel, and that is when its token is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_has_only_a_portfolio_has_its_links() {
+    let rig = Rig::new("doctor-empty").await;
+    let kubeconfig = editor(&rig).await;
+    let doctor = async |args: &[&str]| {
+        let args = [&["doctor", "--graph-url", &rig.graph_url], args].concat();
+        run_as(&kubeconfig, &rig, &args, "").await
+    };
+    let nothing = doctor(&[]).await;
+    assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
+    assert!(stderr(&nothing).contains("there is no channel in namespace"), "{}", said(&nothing));
+    rig.secret("acme-meta", json!({"token": rig.token})).await;
+    rig.portfolio("acme", json!({})).await;
+    let well = doctor(&[]).await;
+    assert_eq!(well.status.code(), Some(0), "{}", said(&well));
+    assert!(stdout(&well).contains("/acme") && stdout(&well).contains("ok  portfolio "), "{}", said(&well));
+    let named = doctor(&["support"]).await;
+    assert!(stderr(&named).contains("there is no channel support in namespace"), "{}", said(&named));
+    rig.secret("acme-meta", json!({"token": "EAAsandbox-nobody"})).await;
+    let broken = doctor(&["-o", "json"]).await;
+    assert_eq!(broken.status.code(), Some(3), "{}", said(&broken));
+    let report: Value = serde_json::from_slice(&broken.stdout).expect("JSON");
+    assert_eq!(report["portfolios"][0]["next"]["link"], "Token", "{report:#}");
+    assert_eq!(report["channels"], json!([]));
 }
 
 /// Whoever may see the channels and no Secret is told which right is missing, and no link is called broken for it.

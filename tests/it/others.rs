@@ -11,6 +11,8 @@ use crate::rig::{ACCOUNT, APP, Rig};
 const DIGITS: &str = "5511914100001";
 const HOOK: &str = "https://bot.acme.example/wa";
 const CRM: &str = "200000000000008";
+/// Where the account's messages go in place of the app's own address.
+const ELSEWHERE: &str = "https://old.acme.example/wa";
 
 fn written(rig: &Rig) -> usize {
     rig.sandbox.count(|what| matches!(what, What::AppWebhookSet { .. }))
@@ -21,6 +23,8 @@ async fn a_portfolio_shows_a_foreign_app_and_writes_the_webhook_of_its_own_once(
     let mut rig = Rig::new("others").await;
     rig.sandbox.add_app(App::new(APP, "Acme Ops").with_secret(DEMO_APP_SECRET));
     assert!(rig.sandbox.subscribe(ACCOUNT, App::new(CRM, "Acme CRM")));
+    let subscriptions = json!({APP: {"callback": ELSEWHERE}, CRM: {}});
+    assert!(rig.sandbox.set_field(ACCOUNT, "subscriptions", subscriptions));
     rig.sandbox
         .add_number(Number::new("100000000000911", ACCOUNT, DIGITS, "Acme Support").registered("271828"));
     rig.secret("acme-meta", json!({"token": rig.token, "appSecret": DEMO_APP_SECRET})).await;
@@ -39,7 +43,7 @@ async fn a_portfolio_shows_a_foreign_app_and_writes_the_webhook_of_its_own_once(
     let own = json!({"callbackUrl": format!("{HOOK}/support"), "verifyTokenSecretRef": verify});
     rig.channel("support", &format!("+{DIGITS}"), json!({"webhook": own})).await;
 
-    let apps = json!({"ours": true, "others": [{"id": CRM, "name": "Acme CRM"}]});
+    let apps = json!({"ours": true, "others": [{"id": CRM, "name": "Acme CRM"}], "overrideUrl": ELSEWHERE});
     rig.until_of("wap", "acme", "the apps of its account", Duration::from_secs(60), |s| {
         s["accounts"][0]["apps"] == apps
     })

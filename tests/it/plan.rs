@@ -320,6 +320,51 @@ async fn an_edit_is_planned_as_the_next_generation() {
     assert!(stdout(&edited).contains("WriteProfile"), "{}", said(&edited));
 }
 
+/// An edited name of a registered number costs a review, and perhaps a registration. Whoever reviews the edit sees it before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rename_is_planned_with_what_it_costs() {
+    let rig = Rig::with_portfolio("plan-rename").await;
+    rig.sandbox
+        .add_number(Number::new("100000000000777", ACCOUNT, DIGITS, "Acme Support").registered("271828"));
+    rig.channel("support", NUMBER, json!({})).await;
+    let day = Timestamp::now() - jiff::SignedDuration::from_hours(24);
+    let done =
+        |id: &str| json!({"id": id, "at": day.to_string(), "outcome": "Accepted", "cause": "Automatic"});
+    rig.edit_status(
+        "wac",
+        "support",
+        json!({
+            "businessId": BUSINESS, "accountId": ACCOUNT, "phoneNumberId": "100000000000777",
+            "memory": {
+                "ledger": {"names": [done("n1")], "registrations": [done("r1"), done("r2")]},
+                "marks": {"added": day.to_string(), "registered": day.to_string()},
+            },
+        }),
+    )
+    .await;
+    rig.secret("support-pin", json!({"pin": "271828"})).await;
+    let kubeconfig = editor(&rig).await;
+    let plan = |name: &'static str, form: &'static str| {
+        let (kubeconfig, rig) = (&kubeconfig, &rig);
+        async move {
+            let manifest = CHANNEL.replace("Acme Support", name);
+            let args = ["plan", "-f", "-", "--graph-url", &rig.graph_url, "-o", form];
+            run_as(kubeconfig, rig, &args, &manifest).await
+        }
+    };
+    let same = plan("Acme Support", "text").await;
+    assert!(!stdout(&same).contains("the rename costs"), "{}", said(&same));
+    let edited = plan("Acme Brasil", "text").await;
+    assert_eq!(edited.status.code(), Some(2), "{}", said(&edited));
+    let costs = "the rename costs 1 review (of 7 left in 30 days), and 1 registration (of 7 left in 72 hours) where Meta does not make the name live by itself";
+    assert!(stdout(&edited).contains("SubmitName: "), "{}", said(&edited));
+    assert!(stdout(&edited).contains(costs), "{}", said(&edited));
+    let report: Value = serde_json::from_slice(&plan("Acme Brasil", "json").await.stdout).expect("JSON");
+    let rename = json!({"reviews": 1, "reviewsLeft": 7, "registrations": 1, "registrationsLeft": 7});
+    assert_eq!(report["channels"][0]["rename"], rename, "{report:#}");
+    assert!(rig.sandbox.effects().is_empty(), "a plan had an effect at Meta");
+}
+
 #[test]
 fn two_spellings_of_one_number_are_rivals_and_added_once() {
     let other = CHANNEL.replace("{name: support}", "{name: rival}");

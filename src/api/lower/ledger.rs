@@ -246,6 +246,7 @@ fn marks_from(marks: &v1::Marks) -> Marks {
         in_sync: marks.in_sync.clone(),
         picture: marks.picture_sha256.clone().zip(marks.picture_uploaded),
         picture_found: marks.picture_found == Some(true),
+        picture_lost: marks.picture_lost_since,
         has_seen_onboarding: marks.seen_onboarding == Some(true),
         repairs: marks.repairs.iter().map(|(field, made)| (field.clone(), repairs_from(made))).collect(),
         routed: marks.routed.clone(),
@@ -538,6 +539,7 @@ fn marks(marks: &Marks, standing: Option<&v1::Marks>) -> v1::Marks {
         picture_sha256: marks.picture.as_ref().map(|(sum, _)| bounded(sum.clone(), 64)),
         picture_uploaded: marks.picture.as_ref().map(|(_, at)| raised(*at)),
         picture_found: marks.picture_found.then_some(true),
+        picture_lost_since: marks.picture_lost.map(raised),
         seen_onboarding: marks.has_seen_onboarding.then_some(true),
         repairs: marks
             .repairs

@@ -28,7 +28,7 @@ pub use key::{
 pub use ledger::{memory, memory_of, remembering, with_memory};
 pub use portfolio::{
     access, app_webhook, portfolio, portfolio_refused, portfolio_status, refused_fields, subscribed_apps,
-    with_written,
+    with_adopted, with_written,
 };
 pub use spec::SpecInvalid;
 pub use status::{before, before_of, count, refused, status};

@@ -158,25 +158,42 @@ pub fn app_webhook(
     before: Option<&v1::AppWebhookSeen>,
 ) -> v1::AppWebhookSeen {
     let fields = live.into_iter().flat_map(|live| &live.fields);
+    // An edit is a new word.
+    let adopted =
+        before.filter(|before| before.read_for == Some(read_for)).map(|before| before.adopted.clone());
     v1::AppWebhookSeen {
         read_for: Some(read_for),
         callback_url: some(live.and_then(|live| live.callback_url.as_ref()), 1024),
         active: live.and_then(|live| live.is_active),
         fields: fields.take(64).map(|field| bounded(field.clone(), 64)).collect(),
         written: before.map(|before| before.written.clone()).unwrap_or_default(),
+        adopting: before.and_then(|before| before.adopting.clone()),
+        adopted: adopted.unwrap_or_default(),
     }
 }
 
-/// Addresses that are remembered as this object's.
+/// Addresses that are remembered as this object's, and those of others that it replaced.
 const MOST_WRITTEN: usize = 4;
 
 /// The same, with an address that is about to be written. It comes last; the oldest goes.
 pub fn with_written(mut seen: v1::AppWebhookSeen, url: &str) -> v1::AppWebhookSeen {
-    seen.written.retain(|own| own != url);
-    seen.written.push(url.to_owned());
-    let surplus = seen.written.len().saturating_sub(MOST_WRITTEN);
-    seen.written.drain(..surplus);
+    note(&mut seen.written, url);
     seen
+}
+
+/// The same, once Meta shows what was written: what was replaced by that is not replaced again.
+pub fn with_adopted(mut seen: v1::AppWebhookSeen) -> v1::AppWebhookSeen {
+    if let Some(url) = seen.adopting.take() {
+        note(&mut seen.adopted, &url);
+    }
+    seen
+}
+
+fn note(list: &mut Vec<String>, url: &str) {
+    list.retain(|noted| noted != url);
+    list.push(url.to_owned());
+    let surplus = list.len().saturating_sub(MOST_WRITTEN);
+    list.drain(..surplus);
 }
 
 /// What Meta refuses to the app, as status shows it after `before`: of types of which nothing was read yet, that stands.

@@ -495,6 +495,10 @@ pub struct Marks {
     /// The number was found, and the picture that it shows, if any, counts as that of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture_found: Option<bool>,
+    /// Since when Meta shows no picture any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "rule::time")]
+    pub picture_lost_since: Option<Timestamp>,
     /// The number was seen to become connected from the WhatsApp Business app, at `seenRegistered`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_onboarding: Option<bool>,

@@ -291,6 +291,15 @@ pub struct AppWebhookSeen {
     #[schemars(length(max = 4), inner(length(max = 200)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub written: Vec<String>,
+    /// The address of somebody else that is being replaced, by `adopt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub adopting: Option<String>,
+    /// Addresses of others that were replaced since the last edit, the last 4; they are not replaced again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(max = 1024)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub adopted: Vec<String>,
 }
 
 /// The apps that are subscribed to an account. Each gets every message.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::engine::{
     assess::chain::{Chain, Link, LinkKind, Mark, Next},
-    desired::DesiredPortfolio,
+    desired::PortfolioRef,
 };
 use crate::{
     api::{
@@ -35,7 +35,7 @@ pub struct Report {
     origin: &'static str,
     /// What has to be known to read this right.
     notes: Vec<String>,
-    /// Those of the manifests that no channel here uses.
+    /// Those that no channel here uses.
     portfolios: Vec<Examined>,
     /// The channels, in the order of the manifests.
     channels: Vec<Examined>,
@@ -158,12 +158,12 @@ impl Report {
     }
 
     /// Adds a portfolio.
-    pub fn portfolio(&mut self, desired: &DesiredPortfolio, chain: Chain) {
-        let (links, next) = self.count(&chain, &desired.namespace, &desired.name);
+    pub fn portfolio(&mut self, of: &PortfolioRef, chain: Chain) {
+        let (links, next) = self.count(&chain, &of.namespace, &of.name);
         self.portfolios.push(Examined {
             kind: "WhatsAppPortfolio",
-            namespace: desired.namespace.clone(),
-            name: desired.name.clone(),
+            namespace: of.namespace.to_string(),
+            name: of.name.to_string(),
             phone_number: None,
             display_name: None,
             file: None,

@@ -192,8 +192,10 @@ impl Loaded {
         match shown {
             Some(Shown::Picture) => number.profile.pictures = 1,
             Some(Shown::NoPicture) => {}
-            // Meta took it, and was not asked now.
-            Some(Shown::Unknown(_)) | None if memory.marks.picture.is_some() => number.profile.pictures = 1,
+            // Meta took it, perhaps shows none any more, and was not asked now.
+            Some(Shown::Unknown(_)) | None if memory.marks.picture.is_some() => {
+                number.profile.pictures = u64::from(memory.marks.picture_lost.is_none());
+            }
             Some(Shown::Unknown(_)) | None if memory.marks.picture_found => {
                 return Some(
                     "the number has no profile picture, which is not known: Meta did not show it".to_owned(),

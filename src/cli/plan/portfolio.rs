@@ -107,7 +107,7 @@ impl<C: Clock> Portfolios<C> {
             seen: Vec::new(),
             app_webhook: Fact::NotAsked,
             throttled_until: None,
-            app_blocked: None,
+            app_blocked: first.as_ref().and_then(Graph::app_blocked),
         };
         let judge = |observed: &PortfolioObserved, view: Option<&PortfolioView>| {
             assess_portfolio(&PortfolioGiven {
@@ -141,7 +141,9 @@ impl<C: Clock> Portfolios<C> {
             None => Fact::NotAsked,
         };
         let in_use = Some(offer.version.clone());
-        let observed = PortfolioObserved { in_use, business, owned, client, seen, app_webhook, ..observed };
+        let app_blocked = graph.app_blocked();
+        let observed =
+            PortfolioObserved { in_use, business, owned, client, seen, app_webhook, app_blocked, ..observed };
         let assessment = judge(&observed, Some(&assessment.view));
         Ok(known(&observed, assessment, Some(graph)))
     }

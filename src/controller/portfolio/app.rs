@@ -18,6 +18,7 @@ use crate::{
         condition::{ConditionSet, Truth},
         condition_type::ConditionType,
         desired::{DesiredAppWebhook, DesiredPortfolio},
+        drift::same_url,
         failure::Failure,
         id::Fact,
         limits::Limits,
@@ -122,6 +123,7 @@ impl AppState {
         AppObserved {
             live: self.live.clone(),
             written: seen.map(|seen| seen.written.clone()).unwrap_or_default(),
+            adopted: seen.map(|seen| seen.adopted.clone()).unwrap_or_default(),
             verify_token: self.verify_token.clone(),
             unread: self.unread.clone(),
             tries: self.tries,
@@ -159,6 +161,9 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             && (managed.is_none() || holds(generation));
         state.note(generation, is_read, self.is_asked, day, now);
         let mut seen = seen.cloned();
+        if let Some(seen) = seen.as_mut().filter(|_| self.is_asked) {
+            seen.adopted.clear();
+        }
         if state.is_due(day, now) {
             let live = self.graph.app_subscription().await;
             let live = live.map_or_else(Fact::Unknown, Fact::Known);
@@ -184,7 +189,7 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             Standing::Same => {
                 (state.tries, state.refused) = (0, None);
                 state.note_token(SecretFact::NotAsked, self.now());
-                return seen;
+                return lower::with_adopted(seen);
             }
             Standing::Unread | Standing::Foreign(_) => return seen,
         };
@@ -203,10 +208,11 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             state.read_at = Some(later(now, AGAIN));
             return seen;
         };
-        if !seen.written.contains(&webhook.callback_url) {
+        let adopting = replaced(&seen, webhook).or_else(|| seen.adopting.clone());
+        if !seen.written.contains(&webhook.callback_url) || adopting != seen.adopting {
             // It is sent once this stands.
             state.read_at = Some(now);
-            return lower::with_written(seen, &webhook.callback_url);
+            return lower::with_written(AppWebhookSeen { adopting, ..seen }, &webhook.callback_url);
         }
         let outcome = self.send(webhook, token, fields).await;
         state.was_written(outcome, &self.shell.limits, self.now());
@@ -233,6 +239,12 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
     fn now(&self) -> Timestamp {
         self.shell.clock.now()
     }
+}
+
+/// The address of somebody else that a write replaces.
+fn replaced(seen: &AppWebhookSeen, webhook: &DesiredAppWebhook) -> Option<String> {
+    let mut ours = seen.written.iter().chain([&webhook.callback_url]);
+    seen.callback_url.clone().filter(|url| !ours.any(|own| same_url(own, url)))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::engine::{
     },
     rule::{drift::same_url, say, waiting::of_reason},
     value::{
+        block::Block,
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
         desired::DesiredPortfolio,
@@ -106,9 +107,12 @@ impl Chain {
         Self { links: Vec::new(), next: Some(Next { link: None, reason, message: message.to_owned(), wait }) }
     }
 
-    /// Whether a person has to act.
+    /// Whether a person has to act. Somebody wants a suspended channel to be left alone.
     pub fn is_broken(&self) -> bool {
-        let is_person = |next: &Next| matches!(next.reason.kind(), ReasonKind::Person | ReasonKind::Stalled);
+        let is_person = |next: &Next| {
+            matches!(next.reason.kind(), ReasonKind::Person | ReasonKind::Stalled)
+                && next.reason != Reason::Suspended
+        };
         self.links.iter().any(|link| link.mark == Mark::Broken)
             || self.next.as_ref().is_some_and(|next| next.link.is_none() && is_person(next))
     }
@@ -152,8 +156,9 @@ pub fn of_portfolio(of: OfPortfolio<'_>) -> Chain {
     let held = of.assessment.view.hold.as_ref().filter(|hold| is_told(hold.reason));
     let next = next.or_else(|| {
         let hold = held?;
+        let link = (hold.reason == Reason::AppBlocked).then_some(LinkKind::App);
         let wait = of.assessment.waiting_for.iter().find(|wait| asks(hold.reason, wait)).cloned();
-        Some(Next { link: None, reason: hold.reason, message: hold.message.clone(), wait })
+        Some(Next { link, reason: hold.reason, message: hold.message.clone(), wait })
     });
     Chain { links, next }
 }
@@ -180,7 +185,10 @@ pub fn of_channel(given: &Given<'_>, memory: &Memory, assessment: &Assessment, a
             Some(why) => Reading::Failed(why),
             None => reading(&scene, *kind),
         };
-        let link = link(*kind, condition, read, &owners, set, &links);
+        let link = match (&read, suspended(&scene)) {
+            (Reading::None, Some(block)) => new(*kind, Mark::NotChecked, not_looked_at(&block.message)),
+            _ => link(*kind, condition, read, &owners, set, &links),
+        };
         links.push(link);
     }
     let next = next(&scene, &links, &owners, set);
@@ -355,9 +363,18 @@ fn not_reached(links: &[Link], set: &ConditionSet) -> String {
     let before = first(links).or_else(|| links.iter().find(|link| link.failed).map(|link| link.kind));
     match (before, set.get(ConditionType::Ready)) {
         (Some(kind), _) => format!("it depends on the {}", kind.as_str().to_lowercase()),
-        (None, Some(ready)) if ready.status != Truth::True => format!("not looked at: {}", ready.message),
+        (None, Some(ready)) if ready.status != Truth::True => not_looked_at(&ready.message),
         (None, _) => NOT_LOOKED_AT.to_owned(),
     }
+}
+
+fn not_looked_at(why: &str) -> String {
+    format!("{NOT_LOOKED_AT}: {why}")
+}
+
+/// Why nothing of the channel is looked at, where the spec says so.
+fn suspended<'a>(scene: &Scene<'a>) -> Option<&'a Block> {
+    scene.plan.block.as_ref().filter(|block| block.reason == Reason::Suspended)
 }
 
 /// The first link that a person has to mend; else the first that does not hold yet.
@@ -371,6 +388,10 @@ fn next(scene: &Scene<'_>, links: &[Link], owners: &Owners<'_>, set: &ConditionS
         warned.map(|link| link.kind).find(|kind| set.iter().any(|c| owners.is_of(c, *kind)))
     };
     let link = first(links).or_else(late);
+    if let (None, Some(block)) = (link, suspended(scene)) {
+        let (reason, message) = (block.reason, block.message.clone());
+        return Some(Next { link, reason, message, wait: waiting::on(scene, reason) });
+    }
     let condition = match link {
         Some(kind) => {
             let above = owners.above.iter().flat_map(|above| above.assessment.conditions.iter());
@@ -496,6 +517,10 @@ impl OfPortfolio<'_> {
         let token = self.observed.token.known();
         let app = self.desired.app.as_ref().or_else(|| token.and_then(|token| token.app.as_ref()));
         let named = app.map_or_else(|| "Meta does not name the app".to_owned(), |app| format!("app {app}"));
+        if let Some(refusal) = &self.observed.app_blocked {
+            let said = Failure::Refused(refusal.clone()).told();
+            return new(kind, Mark::Broken, format!("{named}; {said}"));
+        }
         let Some(secret) = &self.desired.app_secret else {
             let mark = if token.is_some_and(|token| token.is_valid) { Mark::Ok } else { Mark::NotChecked };
             return new(kind, mark, format!("{named}; calls are not signed, as no app secret is named"));
@@ -669,7 +694,7 @@ fn subscription(scene: &Scene<'_>) -> Reading {
     match &scene.observed.subscribed {
         Fact::Known(ours) => {
             let ours = if *ours { "the app is subscribed" } else { "the app is not subscribed" };
-            let others = others(&scene.observed.other_apps);
+            let others = others(&scene.observed.foreign_apps().collect::<Vec<_>>());
             let nothing = match scene.observed.is_received() {
                 Some(false) => "; no other app is, so nothing will be received",
                 _ => "",
@@ -681,10 +706,10 @@ fn subscription(scene: &Scene<'_>) -> Reading {
     }
 }
 
-/// Who else gets every message: the first few.
-fn others(apps: &[OtherApp]) -> String {
+/// Who else gets every message: the first few. Through Meta's own app messages reach nobody.
+fn others(apps: &[&OtherApp]) -> String {
     const MOST: usize = 5;
-    let named: Vec<String> = apps.iter().take(MOST).map(OtherApp::told).collect();
+    let named: Vec<String> = apps.iter().take(MOST).map(|app| app.told()).collect();
     match apps.len().checked_sub(MOST).filter(|more| *more > 0) {
         Some(more) => format!("; others that are: {} and {more} more", named.join(", ")),
         None if apps.is_empty() => String::new(),
@@ -750,7 +775,10 @@ fn webhook(_: &Scene<'_>, number: &Number) -> Reading {
         Field::Absent => Reading::Read("the number has no webhook of its own".to_owned()),
         Field::Is(webhook) => {
             Reading::Read(match (&webhook.number, &webhook.account, &webhook.application) {
-                (Some(url), _, _) => format!("the number's webhook is {url}"),
+                (Some(url), Some(account), _) => {
+                    format!("the number's webhook is {url}; it goes before that of the account, {account}")
+                }
+                (Some(url), None, _) => format!("the number's webhook is {url}"),
                 (None, Some(url), _) => format!("the account's webhook is {url}"),
                 (None, None, Some(url)) => format!("the app's webhook is {url}"),
                 (None, None, None) => "the number has no webhook of its own".to_owned(),

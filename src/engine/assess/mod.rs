@@ -22,7 +22,7 @@ pub use self::{scene::Given, unseen::first};
 use crate::engine::{
     assess::scene::{Place, Scene, is_passing},
     plan::Plan,
-    rule::{drift, say},
+    rule::{drift, picture, say},
     value::{
         condition::ConditionSet,
         condition_type::{ConditionType, Part},
@@ -138,7 +138,7 @@ fn seen(scene: &Scene<'_>, sight: Sight) -> Assessment {
     }
 }
 
-/// What differs, with what differed in a profile that was not read this time: profiles are read in turns.
+/// What differs, with what differed in a profile, or in its picture, that was not read this time: they are read in turns.
 fn drift_seen(scene: &Scene<'_>) -> Vec<Drift> {
     let mut list = drift::diff(scene.desired, scene.observed, scene.memory, scene.now);
     for one in &mut list {
@@ -147,12 +147,15 @@ fn drift_seen(scene: &Scene<'_>) -> Vec<Drift> {
             one.since = old.since;
         }
     }
-    let is_read = scene.number().is_some_and(|number| scene.observed.profile_of(number).is_some());
-    if !is_read && scene.desired.profile.is_managed() {
-        let place = list.iter().position(|d| d.field == drift::TIME_ZONE).unwrap_or(list.len());
-        let kept = scene.before.drift.iter().filter(|d| d.field.starts_with(drift::PROFILE)).cloned();
-        list.splice(place..place, kept);
-    }
+    let is_profile_read = scene.number().is_some_and(|number| scene.observed.profile_of(number).is_some());
+    let is_picture_read = picture::read(scene.desired, &scene.observed.process.picture).is_some();
+    let is_kept = |old: &&Drift| match old.field.as_str() {
+        drift::PICTURE => !is_picture_read && picture::is_kept(scene.desired, scene.memory),
+        field => field.starts_with(drift::PROFILE) && !is_profile_read && scene.desired.profile.is_managed(),
+    };
+    let after = |d: &Drift| [drift::PICTURE, drift::USERNAME, drift::TIME_ZONE].contains(&d.field.as_str());
+    let place = list.iter().position(after).unwrap_or(list.len());
+    list.splice(place..place, scene.before.drift.iter().filter(is_kept).cloned());
     list
 }
 

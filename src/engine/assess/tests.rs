@@ -464,3 +464,33 @@ fn a_profile_that_was_not_read_this_time_keeps_its_drift() {
     case.desired.profile = DesiredProfile::default();
     assert_eq!(pass(&mut case).drift, []);
 }
+
+#[test]
+fn a_picture_that_was_not_read_this_time_keeps_its_drift_and_is_listed_once() {
+    use crate::engine::value::{
+        desired::{PictureSource, SecretKey},
+        picture::{PictureFact, PictureFacts, PictureRead},
+    };
+    let mut case = Case::ready();
+    let source = PictureSource::ConfigMap(SecretKey { name: "logo".into(), key: "logo.png".into() });
+    case.desired.profile = DesiredProfile { about: Some("Open".into()), ..DesiredProfile::default() };
+    case.desired.picture = Some(source.clone());
+    case.observed.profile = Fact::Known(Profile::default());
+    let fact = PictureFact::Usable { sum: "a".into() };
+    let read = PictureFacts { read: Some(PictureRead { source, at: now(), fact }), shown: None };
+    case.observed.process.picture = read.clone();
+    let first = pass(&mut case);
+    let fields: Vec<&str> = first.drift.iter().map(|one| one.field.as_str()).collect();
+    assert_eq!(fields, ["profile.about", "profile.picture"]);
+    for is_profile_read in [true, false] {
+        for is_picture_read in [true, false] {
+            let unread = Fact::Unknown(Failure::Throttled(later(30)));
+            case.observed.profile = if is_profile_read { Fact::Known(Profile::default()) } else { unread };
+            case.observed.process.picture =
+                if is_picture_read { read.clone() } else { PictureFacts::default() };
+            assert_eq!(pass(&mut case).drift, first.drift, "{is_profile_read} {is_picture_read}");
+        }
+    }
+    case.desired.picture = None;
+    assert_eq!(pass(&mut case).drift, first.drift[..1]);
+}

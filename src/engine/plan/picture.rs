@@ -13,8 +13,8 @@ use crate::engine::{
     },
     rule::{
         picture::{
-            held_until, is_kept, is_lost, is_open, is_settled, last_failed, read, read_due, shown_due,
-            spent_until, was_just_tried, was_settled,
+            held_until, is_kept, is_lost, is_open, is_settled, last_failed, note_lost, read, read_due,
+            shown_due, spent_until, was_just_tried, was_settled,
         },
         say, upkeep,
     },
@@ -44,8 +44,11 @@ pub(super) fn uploaded(
     let Some(source) = &pass.desired.picture else {
         memory.marks.picture = None;
         memory.marks.picture_found = false;
+        memory.marks.picture_lost = None;
         return Ok(());
     };
+    let facts = &pass.observed.process.picture;
+    note_lost(memory, facts, pass.now);
     if pass.desired.management == Management::ObserveOnly {
         return Ok(());
     }
@@ -59,7 +62,6 @@ pub(super) fn uploaded(
             return Err(stop(Reason::ObservationIncomplete, format!("the picture is not uploaded: {why}")));
         }
     }
-    let facts = &pass.observed.process.picture;
     let is_asked = replaces_found(pass, memory);
     let is_only_told = pass.desired.drift == DriftPolicy::Report && !is_asked;
     if is_open(memory) && matches!(facts.shown, Some((_, Shown::NoPicture))) && !is_only_told {
@@ -81,9 +83,17 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
         // What was uploaded is there all the same.
-        PictureFact::Unreadable(_) if !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
+        unread if unread.is_unread() && !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
+            return Err(stop(Reason::PictureUnreadable, said));
+        }
+        PictureFact::NoRoom => {
+            let said = format!(
+                "{} was not read: the operator has no room in memory for one more picture at the moment; {}",
+                source.field(),
+                again(pass)
+            );
             return Err(stop(Reason::PictureUnreadable, said));
         }
     };
@@ -144,6 +154,7 @@ fn found(pass: &Pass, memory: &mut Memory, sum: &str) -> Gate {
         // Where differences are only told: as if it had been lost since, so that only another picture is an edit.
         Some((at, Shown::NoPicture)) => {
             memory.marks.picture = Some((sum.to_owned(), earlier(*at, Duration::from_secs(1))));
+            note_lost(memory, &pass.observed.process.picture, pass.now);
             return Ok(());
         }
         Some((_, Shown::Unknown(failure))) if failure.is_answer() => format!(

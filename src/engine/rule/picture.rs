@@ -41,10 +41,20 @@ pub(in crate::engine) fn is_open(memory: &Memory) -> bool {
     memory.marks.picture_found && memory.marks.picture.is_none()
 }
 
-/// Whether Meta took the picture, and shows none any more.
+/// Whether Meta took the picture, and shows none any more. What it showed last counts, also where another process asked it.
 pub(in crate::engine) fn is_lost(memory: &Memory, facts: &PictureFacts) -> bool {
-    let taken = memory.marks.picture.as_ref().map(|(_, at)| *at);
-    matches!((taken, &facts.shown), (Some(taken), Some((at, Shown::NoPicture))) if *at > taken)
+    let Some((_, taken)) = &memory.marks.picture else { return false };
+    match &facts.shown {
+        Some((at, Shown::NoPicture)) if at > taken => true,
+        Some((at, Shown::Picture)) if at > taken => false,
+        Some(_) | None => memory.marks.picture_lost.is_some(),
+    }
+}
+
+/// Remembers whether Meta shows the picture that it took.
+pub(in crate::engine) fn note_lost(memory: &mut Memory, facts: &PictureFacts, now: Timestamp) {
+    let since = memory.marks.picture_lost.unwrap_or(now);
+    memory.marks.picture_lost = is_lost(memory, facts).then_some(since);
 }
 
 /// Whether Meta has the picture of this source, as far as it was ever read. That it cannot be read now changes nothing of it.
@@ -75,7 +85,13 @@ pub(in crate::engine) fn read_due(
     if is_settled(memory, facts, &read.fact) {
         return Some(later(read.at, every(is_url, limits)));
     }
-    let again = later(read.at, if is_url { limits.picture_url_again } else { limits.look_at_least });
+    let pause = match (&read.fact, is_url) {
+        // Others are done soon.
+        (PictureFact::NoRoom, _) => limits.credential_poll_ready,
+        (_, true) => limits.picture_url_again,
+        (_, false) => limits.look_at_least,
+    };
+    let again = later(read.at, pause);
     let PictureFact::Usable { sum } = &read.fact else { return Some(again) };
     let from = held_until(memory, sum, limits).unwrap_or(Timestamp::MIN);
     let mut tries = memory.ledger.of(StepKind::WritePicture).iter().filter(|entry| entry.counts());

@@ -663,6 +663,8 @@ pub struct Marks {
     /// The number was found while the spec wanted a picture already, and no upload of ours followed: where it shows one, that
     /// one is taken for the picture of the source.
     pub picture_found: bool,
+    /// Since when Meta shows no picture any more, of the one that it took.
+    pub picture_lost: Option<Timestamp>,
     /// Of each managed field that somebody else changed: what was done about it.
     pub repairs: BTreeMap<String, Repairs>,
     /// Webhook addresses that this object gave the number, until Meta shows that they are gone. Newest last.

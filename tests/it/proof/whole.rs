@@ -979,6 +979,64 @@ async fn keeps_app_webhook(world: &mut World, strikes: Strikes) -> Result<(u64, 
     Ok(until_shown)
 }
 
+/// Two who share an app and both adopt: each replaces the address of the other once.
+async fn leaves_the_last_word(world: &mut World) -> Result<(), String> {
+    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
+    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
+    world.server.put("secrets", NAMESPACE, "bot", secret);
+    world.run_for(MINUTE * 2).await?;
+    manage_app_webhook(world, true);
+    let is = |world: &World, expected: (&str, usize)| {
+        let is = (app_webhook_reason(world), app_webhook_writes(world));
+        let expected = (Some(expected.0.to_owned()), expected.1);
+        if is == expected { Ok(()) } else { Err(format!("{expected:?} is expected, and it is {is:?}")) }
+    };
+    world.run_for(MINUTE * 12).await?;
+    is(world, ("AppWebhookMatches", 1))?;
+    let portfolio =
+        world.server.get("whatsappportfolios", NAMESPACE, "acme").ok_or("there is no portfolio")?;
+    let theirs = portfolio["status"]["appWebhook"]["adopted"][0].as_str().ok_or("nothing was adopted")?;
+    let set_again = |world: &World| assert!(world.sandbox.set_app_address("200000000000001", theirs));
+    set_again(world);
+    world.run_for(HOUR * 25).await?;
+    is(world, ("AppWebhookForeign", 1))?;
+    for who in [0, 1] {
+        world.happen(Move { after: 0, who, what: Accident::Crash });
+    }
+    world.run_for(HOUR * 25).await?;
+    is(world, ("AppWebhookForeign", 1))?;
+    // Whoever asks for it has it replaced once more.
+    let ask = |object: &mut Value| {
+        object["metadata"]["annotations"] = json!({"whatsapp-operator.dev/reconcile": "again"});
+    };
+    world.server.change("whatsappportfolios", NAMESPACE, "acme", ask);
+    world.run_for(MINUTE * 12).await?;
+    is(world, ("AppWebhookMatches", 2))?;
+    set_again(world);
+    world.run_for(HOUR * 25).await?;
+    is(world, ("AppWebhookForeign", 2))?;
+    manage_app_webhook(world, false);
+    world.run_for(MINUTE * 12).await?;
+    is(world, ("AppWebhookForeign", 2))?;
+    manage_app_webhook(world, true);
+    world.run_for(MINUTE * 12).await?;
+    is(world, ("AppWebhookMatches", 3))
+}
+
+#[test]
+fn who_sets_the_address_of_an_app_again_after_it_was_taken_over_has_the_last_word() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(3, 0, far.handle().clone()).await;
+        if let Err(what) = leaves_the_last_word(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// Plays it in a world of its own.
 fn plays_app_webhook(seed: u64, strikes: Strikes) -> (u64, usize) {
     let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

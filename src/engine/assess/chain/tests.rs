@@ -6,7 +6,10 @@ use rstest::rstest;
 use super::*;
 use crate::engine::{
     fixture::{Case, OTHER_ACCOUNT, complete, now, number, refusal, retry_failure},
-    value::{observed::Searched, secret::SecretFact},
+    value::{
+        observed::{Searched, WebhookConfiguration},
+        secret::SecretFact,
+    },
 };
 
 fn chain(case: &mut Case) -> Chain {
@@ -119,4 +122,60 @@ fn who_is_subscribed_is_told_also_where_no_webhook_is_managed() {
     let (mark, text) = read(&mut case);
     assert_eq!(mark, Mark::Ok);
     assert!(text.contains("Acme CRM (200000000000001)") && text.ends_with("and 2 more"), "{text}");
+}
+
+#[test]
+fn a_suspended_channel_says_so_at_each_link_and_that_a_person_may_resume_it() {
+    use crate::engine::value::action::Action;
+    for mut case in [Case::ready(), Case::absent()] {
+        // As it was before, with whatever it remembers.
+        case.settle();
+        case.desired.suspend = true;
+        case.observed.account = Fact::NotAsked;
+        case.observed.search.clear();
+        case.observed.subscribed = Fact::NotAsked;
+        let mut case = case.blocked(Reason::Suspended);
+        let chain = chain(&mut case);
+        for (kind, _) in OWN {
+            let link = chain.links.iter().find(|link| link.kind == *kind).unwrap();
+            assert_eq!(link.mark, Mark::NotChecked, "{link:?}");
+            let is_said = link.read.starts_with("not looked at: ") || link.read.contains("is not set");
+            assert!(is_said, "{link:?}");
+        }
+        let next = chain.next.as_ref().expect("what ends it");
+        assert_eq!((next.link, next.reason), (None, Reason::Suspended));
+        assert_eq!(next.wait.as_ref().map(|wait| wait.action.as_str()), Some(Action::Resume.as_str()));
+        assert!(!chain.is_broken() && !chain.is_unread(), "somebody wants it so: {chain:#?}");
+    }
+}
+
+#[test]
+fn metas_own_app_is_nobody_who_reads_along() {
+    let mut case = Case::ready();
+    case.observed.subscribed = Fact::Known(true);
+    let of_meta = OtherApp { id: "200000000000007".into(), name: Some(OtherApp::OF_META.into()) };
+    let crm = OtherApp { id: "200000000000008".into(), name: Some("Acme CRM".into()) };
+    let read = |case: &mut Case, apps: Vec<OtherApp>| {
+        case.observed.other_apps = apps.into();
+        let chain = chain(case);
+        chain.links.iter().find(|link| link.kind == LinkKind::Subscription).unwrap().read.clone()
+    };
+    assert_eq!(read(&mut case, vec![of_meta.clone()]), "the app is subscribed to the account");
+    let both = read(&mut case, vec![of_meta, crm]);
+    assert!(both.ends_with("; others that are: Acme CRM (200000000000008)"), "{both}");
+}
+
+#[test]
+fn of_two_overrides_both_are_named_and_which_counts() {
+    let mut case = Case::ready();
+    let url = |url: &str| Some(url.to_owned());
+    case.number().webhook = Field::Is(Box::new(WebhookConfiguration {
+        number: url("https://bot.acme.example/wa"),
+        account: url("https://old.acme.example/wa"),
+        ..WebhookConfiguration::default()
+    }));
+    let chain = chain(&mut case);
+    let link = chain.links.iter().find(|link| link.kind == LinkKind::Webhook).unwrap();
+    let both = "the number's webhook is https://bot.acme.example/wa; it goes before that of the account, https://old.acme.example/wa";
+    assert!(link.read.ends_with(both), "{link:?}");
 }

@@ -25,6 +25,8 @@ pub struct AppObserved {
     pub live: Fact<Option<AppSubscription>>,
     /// Addresses that this object set, or was about to set.
     pub written: Vec<String>,
+    /// Addresses of others that it replaced already, since somebody last asked for that.
+    pub adopted: Vec<String>,
     /// Read only where something is to be written.
     pub verify_token: SecretFact,
     /// Since when its Secret cannot be read.
@@ -60,11 +62,13 @@ pub fn standing(desired: &DesiredAppWebhook, observed: &AppObserved) -> Standing
     let live = live.as_ref().unwrap_or(&nothing);
     let is_desired = |url: &String| same_url(url, &desired.callback_url);
     let is_own = |url: &String| observed.written.iter().any(|own| same_url(own, url));
+    // Whoever sets it again has the last word: two who replace each other's would go on for ever.
+    let may_adopt = |url: &String| desired.adopt && !was_adopted(observed, url);
     let missing: Vec<&str> =
         desired.fields.iter().filter(|field| !live.fields.contains(*field)).map(String::as_str).collect();
     let what = match &live.callback_url {
         None => "the app has no webhook".to_owned(),
-        Some(url) if !is_desired(url) && !is_own(url) && !desired.adopt => {
+        Some(url) if !is_desired(url) && !is_own(url) && !may_adopt(url) => {
             return Standing::Foreign(url.clone());
         }
         Some(url) if !is_desired(url) => format!("the app's webhook is {url}"),
@@ -75,6 +79,10 @@ pub fn standing(desired: &DesiredAppWebhook, observed: &AppObserved) -> Standing
     let mut fields = live.fields.clone();
     fields.extend(desired.fields.iter().cloned());
     Standing::Differs { what, fields: fields.into_iter().collect() }
+}
+
+fn was_adopted(observed: &AppObserved, url: &str) -> bool {
+    observed.adopted.iter().any(|theirs| same_url(theirs, url))
 }
 
 /// Sets the condition of the app's webhook among the others of its portfolio, and asks for what a person has to do.
@@ -127,7 +135,13 @@ fn judge(
             return Some((Truth::True, Reason::AppWebhookMatches, message));
         }
         Standing::Foreign(url) => {
-            let message = format!("the app's webhook is {url}, which this object did not set");
+            let again = match desired.adopt && was_adopted(observed, &url) {
+                true => {
+                    "; it was replaced once, and somebody set it again; find out who, for example another operator with the same app; an edit, or the annotation whatsapp-operator.dev/reconcile, replaces it once more"
+                }
+                false => "",
+            };
+            let message = format!("the app's webhook is {url}, which this object did not set{again}");
             return Some((Truth::False, Reason::AppWebhookForeign, message));
         }
         Standing::Differs { what, .. } => what,
@@ -262,6 +276,19 @@ mod tests {
         assert_eq!(fields(standing(&adopting, &foreign)), ["messages"]);
         let own = AppObserved { written: vec![THEIRS.into()], ..foreign };
         assert_eq!(fields(standing(&desired(), &own)), ["messages"], "it was this object's before an edit");
+    }
+
+    #[test]
+    fn an_address_that_comes_back_after_it_was_replaced_has_the_last_word() {
+        let adopting = DesiredAppWebhook { adopt: true, ..desired() };
+        let adopted = |url: &str| AppObserved { adopted: vec![url.into()], ..live(THEIRS, &["messages"]) };
+        assert_eq!(standing(&adopting, &adopted(THEIRS)), Standing::Foreign(THEIRS.into()));
+        let (_, reason, message) = judge(&adopting, &adopted(THEIRS), "", now()).expect("a judgement");
+        assert!(reason == Reason::AppWebhookForeign && message.contains("replaced once"), "{message}");
+        let other = adopted("https://old.example/wa");
+        assert_eq!(fields(standing(&adopting, &other)), ["messages"], "each address once");
+        let (.., message) = judge(&desired(), &adopted(THEIRS), "", now()).expect("a judgement");
+        assert!(!message.contains("replaced once"), "nobody asks for that any more: {message}");
     }
 
     #[test]

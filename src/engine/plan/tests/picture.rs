@@ -10,7 +10,7 @@ use super::super::super::{
         desired::{Connection, DriftPolicy, Management, PictureSource, SecretKey},
         failure::{Class, Failure},
         memory::EntryOutcome,
-        picture::{PictureFact, PictureRead, Shown},
+        picture::{PictureFact, PictureFacts, PictureRead, Shown},
         reason::Reason,
         step::{Step, StepKind},
     },
@@ -249,6 +249,30 @@ fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
         reads(told.desire(|d| d.consents.retry = Some("1".into())), usable("a")).says(),
         "WritePicture"
     );
+}
+
+#[test]
+fn a_picture_that_is_known_to_be_lost_is_lost_for_the_next_process_too() {
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    let restarted = |world: World| world.after(MINUTE).see(|o| o.process.picture = PictureFacts::default());
+    let lost = asked_for_one(report(uploaded().after(DAY).after(DAY)), Some(false)).pass().assess();
+    let since = lost.memory.marks.picture_lost;
+    assert!(since.is_some());
+    let next = restarted(lost.clone());
+    assert!(next.look().picture, "what was told is judged anew at once");
+    let next = reads(next, usable("a")).pass();
+    assert_eq!((next.says().as_str(), reason(&next)), ("Rest", Some(Reason::ProfileDiffers)));
+    assert_eq!(next.memory.marks.picture_lost, since);
+    // What ends it.
+    let shown = asked_for_one(next.clone().after(DAY).after(DAY), Some(true)).pass();
+    assert_eq!((reason(&shown), shown.memory.marks.picture_lost), (None, None));
+    let retried = reads(next.desire(|d| d.consents.retry = Some("1".into())), usable("a"));
+    let again = retried.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!((reason(&again), again.memory.marks.picture_lost), (None, None));
+    let unwanted = lost.desire(|d| d.picture = None).pass();
+    assert_eq!(unwanted.memory.marks.picture_lost, None);
+    // One that is as it should be is looked at in its turn.
+    assert!(!restarted(uploaded().assess()).look().picture);
 }
 
 /// One look at a number whose account has it already, and that shows a picture or none.

@@ -284,7 +284,7 @@ fn a_channel_that_becomes_unusable_keeps_what_was_known_of_it_until_another_of_i
 #[test]
 fn a_portfolio_that_cannot_be_used_stands_behind_its_channels_after_a_restart_and_as_before() {
     let granted = json!([{"namespaces": ["shop"]}]);
-    let many: Vec<_> = (0..2_000).map(|n| json!({"namespaces": [format!("shop-{n}")]})).collect();
+    let many: Vec<_> = (0..12_000).map(|n| json!({"namespaces": [format!("shop-{n}")]})).collect();
     for (what, access, behind) in [
         ("granted", &granted, Some(Backing::Unknown)),
         ("not granted", &json!([]), None),

@@ -195,6 +195,11 @@ mod tests {
         stream
     }
 
+    /// What has to come.
+    async fn in_time(what: impl Future<Output = ()>) {
+        timeout(Duration::from_secs(30), what).await.expect("it comes");
+    }
+
     fn body(answer: &str) -> &str {
         answer.split_once("\r\n\r\n").map(|(_, body)| body).expect("an answer")
     }
@@ -230,9 +235,12 @@ mod tests {
         assert_eq!(count.load(Ordering::SeqCst), 1);
         let (count, next) = counted();
         let at = served(Limits { fresh: Duration::ZERO, ..LIMITS }, move || next() + 1).await;
-        while count.load(Ordering::SeqCst) < 2 {
-            whole(asks(at, "/metrics").await).await;
-        }
+        in_time(async {
+            while count.load(Ordering::SeqCst) < 2 {
+                whole(asks(at, "/metrics").await).await;
+            }
+        })
+        .await;
     }
 
     #[tokio::test]
@@ -244,9 +252,12 @@ mod tests {
         for format in [Format::Open, Format::Classic] {
             let text = scrapes.text(format).await.expect("a text");
             // Two in this test alone: the one here and the one that is kept.
-            while !text.is_unique() {
-                sleep(fresh).await;
-            }
+            in_time(async {
+                while !text.is_unique() {
+                    sleep(fresh).await;
+                }
+            })
+            .await;
         }
     }
 
@@ -274,7 +285,7 @@ mod tests {
         assert!(texts <= LIMITS.answers, "{texts} texts were made");
         // Whoever takes its answer, or goes away, leaves its place.
         drop(crowd);
-        while code(&mut asks(at, "/metrics").await).await != "200" {}
+        in_time(async { while code(&mut asks(at, "/metrics").await).await != "200" {} }).await;
     }
 
     #[tokio::test]

@@ -83,7 +83,9 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
         // What was uploaded is there all the same.
-        unread if unread.is_unread() && !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
+        unread if unread.is_unread() && !is_asked && was_settled(pass.desired, memory, facts) => {
+            return Ok(());
+        }
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
             return Err(stop(Reason::PictureUnreadable, said));

@@ -716,6 +716,9 @@ fn a_consent_was_set_when_its_value_or_its_owner_says() {
     assert_eq!(consents(&consented(&long, &[])).send_code, Some(long), "none is cut");
 }
 
+/// What it is, the value, when each owner changed something and what it owns, and whether the value came with the object.
+type Came<'a> = (&'a str, &'a str, Vec<(&'a str, &'a Value)>, bool);
+
 #[test]
 fn a_consent_came_with_the_object_where_its_creator_set_it_and_changed_nothing_since() {
     const CREATED: &str = "2026-03-01T12:00:00Z";
@@ -727,7 +730,7 @@ fn a_consent_came_with_the_object_where_its_creator_set_it_and_changed_nothing_s
         json!({"f:metadata": {"f:annotations": own()}}),
     );
     let others = json!({"f:spec": spec()});
-    let cases: [(&str, &str, Vec<(&str, &Value)>, bool); 9] = [
+    let cases: [Came<'_>; 9] = [
         ("in the second of the creation", "one", vec![(CREATED, &by_creator)], true),
         ("a webhook took its time", "one", vec![("2026-03-01T11:59:55Z", &by_creator)], true),
         ("applied again, with a change", "one", vec![("2026-03-01T12:00:01Z", &by_creator)], false),

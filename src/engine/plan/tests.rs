@@ -25,8 +25,8 @@ use crate::engine::{
         action::Action,
         condition_type::ConditionType,
         desired::{
-            Access, CodeRequest, Connection, Desired, DesiredProfile, Management, Names, PinPolicy,
-            VerificationMethod, WhileNameInReview,
+            Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, Names,
+            PinPolicy, VerificationMethod, WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Said, Scope},
         id::{
@@ -2088,7 +2088,7 @@ fn a_consent_that_came_with_the_object_does_nothing_and_says_so_and_one_that_is_
             };
             let met = stopped(asked().desire(came), true);
             assert_eq!((met.plan().step, met.plan().answered.len()), (None, 1), "{kind:?}, {stop}");
-            let resumed = stopped(met.pass(), false).desire(|d| d.consents = Default::default());
+            let resumed = stopped(met.pass(), false).desire(|d| d.consents = DesiredConsents::default());
             assert_eq!(resumed.desire(consent(kind, "from Git")).plan().step, None, "{kind:?}, {stop}");
         }
         // A version before kept it, and it goes on being kept.

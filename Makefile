@@ -201,7 +201,7 @@ golden: needs-gen control-plane judges
 bench: needs-cargo needs-cc control-plane
 	$(say) "what a channel costs"
 	@$(CARGO) build --locked --release --bin whatsapp-operator
-	@$(CARGO) bench --locked --bench fleet --bench onboarding --bench lint
+	@$(CARGO) bench --locked --no-fail-fast --bench fleet --bench onboarding --bench lint
 
 sandbox: needs-cargo needs-cc
 	@$(CARGO) run --locked --quiet -- sandbox --listen 127.0.0.1:8420

@@ -1,5 +1,7 @@
 //! Figures of a benchmark: told as they come, then as a table and as JSON.
 
+use std::process::ExitCode;
+
 use serde_json::{Value, json};
 
 /// One figure: what, how much, in what, and the goal it is held against.
@@ -11,10 +13,16 @@ pub fn figure(figures: &mut Figures, scenario: &str, what: &str, value: f64, uni
         "met": goal.map(|goal| value <= goal)}));
 }
 
-/// The table, then the same as JSON.
-pub fn print(figures: &Figures) {
+/// The table, then the same as JSON. Fails where a goal was missed.
+pub fn print(figures: &Figures) -> ExitCode {
     print_table(figures);
     println!("{}", serde_json::to_string_pretty(figures).expect("figures are JSON"));
+    let missed = figures.iter().filter(|figure| figure["met"] == false).count();
+    if missed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("{missed} of {} figures missed their goals", figures.len());
+    ExitCode::FAILURE
 }
 
 fn print_table(figures: &Figures) {

@@ -2,7 +2,7 @@
 
 mod figures;
 
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
 use figures::{Figures, figure};
 use whatsapp_operator::cli::lint::lint;
@@ -11,7 +11,7 @@ const FILES: usize = 10_000;
 /// Seconds.
 const MOST: f64 = 20.0;
 
-fn main() {
+fn main() -> ExitCode {
     let dir = tempfile::tempdir().expect("a folder");
     for n in 0..FILES {
         let manifest = format!(
@@ -26,5 +26,5 @@ fn main() {
     assert_eq!((report.checked, report.has_errors()), (FILES, false), "{:?}", report.findings.first());
     let mut figures = Figures::new();
     figure(&mut figures, "lint", "10,000 files", took, "s", Some(MOST));
-    figures::print(&figures);
+    figures::print(&figures)
 }

@@ -14,6 +14,7 @@ mod figures;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use figures::{Figures, figure};
@@ -34,7 +35,7 @@ const LONGEST: Duration = Duration::from_secs(14 * 86_400);
 /// Real time for 1,000 channels; beyond it 100 must do.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-fn main() {
+fn main() -> ExitCode {
     let wanted: Option<usize> = std::env::var("ONBOARDING").ok().and_then(|text| text.parse().ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let figures = runtime.block_on(async {
@@ -46,7 +47,7 @@ fn main() {
             },
         }
     });
-    figures::print(&figures);
+    figures::print(&figures)
 }
 
 /// The least number of calls, by what the simulated Meta counts them as.

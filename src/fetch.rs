@@ -23,6 +23,8 @@ const REDIRECTS: usize = 3;
 /// All of it, redirects included.
 const DEADLINE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
+/// Room is taken by so many bytes at least, and by a quarter of what there is.
+const STEP: usize = 64 * 1024;
 
 /// Why nothing was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,18 +39,25 @@ pub enum Refused {
     /// Not now.
     #[error("{0}")]
     Unreachable(String),
+    /// Whoever asked has no room for more of it now.
+    #[error("there is no room for the file now")]
+    NoRoom,
 }
 
 /// Which addresses may be connected to.
 type May = fn(IpAddr) -> bool;
 
-/// Downloads what is at an https address, up to so many bytes.
+/// Downloads what is at an https address, up to so many bytes. It asks for room for more of them as they come.
 ///
 /// # Errors
 ///
 /// Says why there is nothing, without path and query of the address.
-pub async fn fetch(address: &str, most: usize) -> Result<Vec<u8>, Refused> {
-    get(address, most, is_public, Client::builder()).await
+pub async fn fetch(
+    address: &str,
+    most: usize,
+    has_room: impl FnMut(usize) -> bool,
+) -> Result<Vec<u8>, Refused> {
+    get(address, (most, has_room), is_public, Client::builder()).await
 }
 
 /// Whether an address may be used, as far as it is written. Where its name leads is not looked up.
@@ -64,7 +73,12 @@ fn parsed(address: &str) -> Result<Url, Refused> {
     Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))
 }
 
-async fn get(address: &str, most: usize, may: May, builder: ClientBuilder) -> Result<Vec<u8>, Refused> {
+async fn get(
+    address: &str,
+    bounds: (usize, impl FnMut(usize) -> bool),
+    may: May,
+    builder: ClientBuilder,
+) -> Result<Vec<u8>, Refused> {
     let url =
         Url::parse(address).map_err(|_| Refused::Address("it is not a full https:// address".into()))?;
     check(&url, may)?;
@@ -87,22 +101,35 @@ async fn get(address: &str, most: usize, may: May, builder: ClientBuilder) -> Re
         })?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let response = client.get(url).send().await.map_err(|error| failed(&host, &error))?;
-    read(response, most).await
+    read(response, bounds).await
 }
 
-async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, Refused> {
+async fn read(
+    mut response: Response,
+    (most, mut has_room): (usize, impl FnMut(usize) -> bool),
+) -> Result<Vec<u8>, Refused> {
     let host = response.url().host_str().unwrap_or_default().to_owned();
     let status = response.status();
     if !status.is_success() {
         return Err(Refused::Status { host, status: status.as_u16() });
     }
-    let mut bytes = Vec::new();
+    let (mut bytes, mut room) = (Vec::new(), 0);
     while let Some(chunk) = response.chunk().await.map_err(|error| failed(&host, &error))? {
-        if bytes.len() + chunk.len() > most {
+        let length = bytes.len() + chunk.len();
+        if length > most {
             return Err(Refused::TooLarge);
+        }
+        if length > room {
+            let next = length.max(room + STEP.max(room / 4)).min(most);
+            if !has_room(next - room) {
+                return Err(Refused::NoRoom);
+            }
+            room = next;
+            bytes.reserve_exact(room - bytes.len());
         }
         bytes.extend_from_slice(&chunk);
     }
+    bytes.shrink_to_fit();
     Ok(bytes)
 }
 

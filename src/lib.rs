@@ -16,6 +16,9 @@
 //!
 //! `ARCHITECTURE.md` tells who may use whom, and why.
 
+// One place prints, and it writes out what a terminal would obey: `cli::render`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod api;
 pub mod cli;
 pub mod cluster;

@@ -1,5 +1,8 @@
 //! The binary: installs the crypto provider, reads the arguments, dispatches; nothing else.
 
+// One place prints, and it writes out what a terminal would obey: `cli::render`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::{process::ExitCode, sync::Arc};
 
 use tokio::runtime;
@@ -53,8 +56,9 @@ fn operate(args: RunArgs) -> Ending {
         log::Options { format, filter: args.log_level.clone(), phone_numbers: args.log_phone_numbers };
     let logs =
         log::init(&shown, traces.as_ref()).map_err(|error| Problem::new(format!("cannot start: {error}")))?;
-    let level = logs.level();
-    runtime.block_on(async {
+    let (level, lost) = (logs.level(), logs.lost());
+    // Not on the stack of the main thread: what work takes of a stack it keeps, and the workers have theirs anyway.
+    let working = runtime.spawn(async move {
         tokio::spawn(detail_asked(move |more| if more { level.debug() } else { level.as_asked() }));
         let at_first = if args.leader_election { MayWork::No } else { MayWork::Always };
         let (told, may_work) = tokio::sync::watch::channel(at_first);
@@ -73,7 +77,7 @@ fn operate(args: RunArgs) -> Ending {
         let health = Health::waiting_for([]);
         let counted = meta.clone();
         let metrics = Metrics::new(args.metrics_detail()).with_calls(move || calls(counted.stats()));
-        let metrics = Arc::new(metrics.with_lost_lines(logs.lost()));
+        let metrics = Arc::new(metrics.with_lost_lines(lost));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
@@ -107,6 +111,10 @@ fn operate(args: RunArgs) -> Ending {
         let _ = serving.await;
         ended.map_err(|error| Problem::new(error.to_string()))?;
         Ok(Exit::Done)
+    });
+    runtime.block_on(working).unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => Err(Problem::new(error.to_string())),
     })
 }
 

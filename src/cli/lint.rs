@@ -236,7 +236,7 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
                 Severity::Warning,
                 &format!("metadata.annotations.{key}"),
                 entry.at,
-                "is a consent that would be given anew wherever this file is applied",
+                "is a consent: one act, soon after it is set, and none where it comes with a new object",
                 "remove it, and give the consent with kubectl annotate when it is needed",
             ));
         }

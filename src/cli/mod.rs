@@ -46,7 +46,7 @@ pub mod timeline;
 pub mod waiting;
 pub mod word;
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, panic::resume_unwind, path::Path, thread};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 
@@ -192,9 +192,12 @@ impl Command {
 
 /// Reads the arguments, runs the command, and prints what went wrong, if anything did.
 pub fn dispatch(args: impl IntoIterator<Item = OsString>, operate: impl FnOnce(RunArgs) -> Ending) -> Exit {
+    render::tell_panics();
     let args: Vec<OsString> = args.into_iter().collect();
     let program = args.first().cloned();
-    let cli = match parse(args) {
+    // On a stack that is given back: this takes more of one than anything later, and the operator's own would keep it.
+    let parsed = thread::scope(|apart| apart.spawn(|| parse(args)).join());
+    let cli = match parsed.unwrap_or_else(|panic| resume_unwind(panic)) {
         Ok(cli) => cli,
         Err(exit) => return exit,
     };
@@ -235,6 +238,23 @@ mod tests {
             }
         }
         assert!(laid_out > 30, "{laid_out}");
+    }
+
+    /// The process that panics is this test once more.
+    #[test]
+    fn a_panic_tells_what_others_wrote_as_everything_else_does() {
+        const PANICS: &str = "WHATSAPP_OPERATOR_TEST_PANICS";
+        if std::env::var_os(PANICS).is_some() {
+            let args = ["whatsapp-operator", "run"].map(OsString::from);
+            dispatch(args, |_| panic!("Acme\u{1b}[2J\u{202e}\nsecond"));
+        }
+        let own = std::env::current_exe().expect("a path");
+        let name = "cli::tests::a_panic_tells_what_others_wrote_as_everything_else_does";
+        let args = [name, "--exact", "--nocapture", "--test-threads=1"];
+        let output = std::process::Command::new(own).args(args).env(PANICS, "1").output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains(r"Acme\u{1b}[2J\u{202e}") && told.contains("src/cli/mod.rs"), "{told}");
+        assert!(!told.contains('\u{1b}') && !told.contains('\u{202e}'), "{told:?}");
     }
 
     #[test]

@@ -269,6 +269,11 @@ pub fn complain(text: &Text) {
     let _ = stderr.write_all(text.0.as_bytes()).and_then(|()| stderr.flush());
 }
 
+/// Has panics told here as well: what they tell may be somebody else's text.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| complain(&Text::of(&panic.to_string()))));
+}
+
 /// Prints a problem on standard error.
 pub fn problem(problem: &Problem) {
     let mut text = Text::new();

@@ -201,7 +201,7 @@ fn read_stdin(values: usize) -> Part {
 fn read_file(file: &Path, values: usize) -> Part {
     let mut part = Part::of(&file.display().to_string());
     let mut bytes = Vec::new();
-    match std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)) {
+    match folder::open(file).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)) {
         Ok(_) => take(&mut part, &bytes, values),
         Err(error) => part.source.errors.push(unreadable(&part.file, &error)),
     }

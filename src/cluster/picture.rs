@@ -10,20 +10,31 @@ use crate::{
     api::lower::USE_LABEL,
     engine::desired::{PictureSource, SecretKey},
     fetch::{Refused, fetch},
-    run::picture::{MOST_BYTES, PictureBytes, too_large},
+    run::picture::{MOST_BYTES, PictureBytes, Room, too_large},
 };
 
 use super::{
     call::{Failed, bounded},
-    read::{Objects, Readable, Stored, Wanted, Why},
+    read::{MOST_LARGE, Objects, Readable, Stored, Wanted, Why},
 };
 
 /// Value of [`USE_LABEL`] for pictures, which become public.
 const USE_PICTURE: &str = "picture";
+/// While an object is read it is there as it came, and then also as what it means.
+const OBJECT: usize = 2 * MOST_LARGE;
 
-/// Reads a picture, live.
-pub(super) async fn picture(client: &Client, namespace: &str, source: &PictureSource) -> PictureBytes {
-    match source {
+/// Reads a picture, live, if there is room for one more.
+pub(super) async fn picture(
+    client: &Client,
+    namespace: &str,
+    source: &PictureSource,
+    room: &Room,
+) -> PictureBytes {
+    let Some(mut place) = room.place(namespace).await else { return PictureBytes::NoRoom };
+    if !matches!(source, PictureSource::Url(_)) && !place.wait_for(OBJECT).await {
+        return PictureBytes::NoRoom;
+    }
+    let read = match source {
         PictureSource::ConfigMap(of) => match object::<ConfigMap>(client, namespace, "ConfigMap", of).await {
             Ok(mut map) => in_config_map(&mut map, of),
             Err(read) => read,
@@ -32,8 +43,14 @@ pub(super) async fn picture(client: &Client, namespace: &str, source: &PictureSo
             Ok(secret) => in_secret(secret, of),
             Err(read) => read,
         },
-        PictureSource::Url(url) => downloaded(fetch(url, MOST_BYTES).await),
-    }
+        PictureSource::Url(url) => downloaded(fetch(url, MOST_BYTES, |more| place.take(more)).await),
+    };
+    read.in_place(place)
+}
+
+/// Without room for what it has no use for.
+fn found(bytes: Vec<u8>) -> PictureBytes {
+    PictureBytes::Found(bytes.into_boxed_slice().into())
 }
 
 async fn object<K: Readable>(
@@ -71,7 +88,7 @@ fn in_secret(secret: Secret, of: &SecretKey) -> PictureBytes {
         return PictureBytes::Unlabelled(of.name.clone());
     }
     match secret.data.unwrap_or_default().remove(&of.key) {
-        Some(ByteString(bytes)) => PictureBytes::Found(bytes),
+        Some(ByteString(bytes)) => found(bytes),
         None => no_key("Secret", of),
     }
 }
@@ -80,7 +97,7 @@ fn in_config_map(map: &mut ConfigMap, of: &SecretKey) -> PictureBytes {
     let bytes = map.binary_data.as_mut().and_then(|data| data.remove(&of.key));
     let is_text = map.data.as_ref().is_some_and(|data| data.contains_key(&of.key));
     match bytes {
-        Some(ByteString(bytes)) => PictureBytes::Found(bytes),
+        Some(ByteString(bytes)) => found(bytes),
         None if is_text => PictureBytes::Unusable(format!(
             "key {} of ConfigMap {} is text; put the picture in binaryData, as kubectl create configmap --from-file does",
             of.key, of.name
@@ -95,7 +112,8 @@ fn no_key(kind: &str, of: &SecretKey) -> PictureBytes {
 
 fn downloaded(got: Result<Vec<u8>, Refused>) -> PictureBytes {
     match got {
-        Ok(bytes) => PictureBytes::Found(bytes),
+        Ok(bytes) => found(bytes),
+        Err(Refused::NoRoom) => PictureBytes::NoRoom,
         Err(Refused::TooLarge) => PictureBytes::Unusable(too_large()),
         Err(refused @ Refused::Address(_)) => PictureBytes::Unusable(refused.to_string()),
         Err(Refused::Status { host, status: status @ 400..500 }) if !matches!(status, 408 | 429) => {
@@ -109,9 +127,12 @@ fn downloaded(got: Result<Vec<u8>, Refused>) -> PictureBytes {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, convert::Infallible};
 
+    use axum::{body::Body, http};
+    use futures::future::join_all;
     use kube::api::ObjectMeta;
+    use serde_json::json;
 
     use super::*;
 
@@ -121,6 +142,7 @@ mod tests {
             PictureBytes::Unlabelled(secret) => format!("unlabelled: {secret}"),
             PictureBytes::Unusable(why) => format!("unusable: {why}"),
             PictureBytes::Failed(why) => format!("failed: {why}"),
+            PictureBytes::NoRoom => "no room".to_owned(),
         }
     }
 
@@ -135,6 +157,41 @@ mod tests {
         assert!(text.contains("is text; put the picture in binaryData"), "{text}");
         let none = said(in_config_map(&mut map(None, None), &of));
         assert!(none.contains("ConfigMap acme-logo has no key logo.png"), "{none}");
+    }
+
+    /// Of ConfigMaps and Secrets alike, from an API server that has them all.
+    #[tokio::test(start_paused = true)]
+    async fn many_pictures_at_once_hold_no_more_than_their_room_and_one_that_waited_is_read_later() {
+        const SIZE: usize = 1_000_000;
+        let server = tower::service_fn(|request: http::Request<kube::client::Body>| async move {
+            let is_secret = request.uri().path().contains("/secrets/");
+            let (kind, data) = if is_secret { ("Secret", "data") } else { ("ConfigMap", "binaryData") };
+            let object = json!({
+                "apiVersion": "v1", "kind": kind, "metadata": {"name": "logo", "labels": {USE_LABEL: USE_PICTURE}},
+                data: {"logo.png": ByteString(vec![7; SIZE])},
+            });
+            Ok::<_, Infallible>(http::Response::new(Body::from(object.to_string())))
+        });
+        let (client, most) = (Client::new(server, "shop"), 3 * OBJECT);
+        let room = Room::new(most, 100, 4);
+        let read = async |n: usize| {
+            let of = SecretKey { name: "logo".into(), key: "logo.png".into() };
+            let sources = [PictureSource::ConfigMap, PictureSource::Secret];
+            picture(&client, &format!("shop-{}", n / 6), &sources[n % 2](of), &room).await
+        };
+        let reads = join_all((0..30).map(read)).await;
+        let size = |read: &PictureBytes| match read {
+            PictureBytes::Found(bytes) => bytes.len(),
+            PictureBytes::NoRoom => 0,
+            other => panic!("{other:?}"),
+        };
+        let sizes: Vec<usize> = reads.iter().map(size).collect();
+        let held: usize = sizes.iter().sum();
+        assert!(held > 3 * SIZE && held <= most, "{sizes:?}");
+        assert_eq!(room.left().0, most - held);
+        let waited = sizes.iter().position(|size| *size == 0).expect("not all find room");
+        drop(reads);
+        assert_eq!((room.left().0, size(&read(waited).await)), (most, SIZE));
     }
 
     #[test]
@@ -168,6 +225,7 @@ mod tests {
             (status(404), "unusable: acme.example answered with HTTP status 404"),
             (status(429), "failed: acme.example"),
             (status(503), "failed: acme.example"),
+            (Err(Refused::NoRoom), "no room"),
             (Err(Refused::Unreachable("acme.example: no answer".into())), "failed: acme.example"),
         ] {
             let text = said(downloaded(got));

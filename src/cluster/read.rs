@@ -27,7 +27,7 @@ use crate::{
 /// what the largest ones have. The API server allows as much for all annotations of an object together.
 pub const MOST_OBJECT: usize = 256 * 1_024;
 /// Most that is kept of an object with a picture: 1 MiB of data, which is all that the API server takes, in base64.
-const MOST_LARGE: usize = 1_536 * 1_024;
+pub(super) const MOST_LARGE: usize = 1_536 * 1_024;
 /// Objects of one page of a list.
 const PAGE: u32 = 100;
 /// Most that is kept of a page, and most that comes in for one. Beyond it fewer objects are asked for.
@@ -155,6 +155,8 @@ fn live(key: &str) -> Rule {
                 }),
                 _ => Rule::Nothing,
             }),
+            // That there is any.
+            "f:spec" => Rule::Members(|_| Rule::Nothing),
             _ => Rule::Nothing,
         }),
         _ => Rule::Whole,
@@ -571,7 +573,8 @@ mod tests {
         let entry = |n: usize, group: &str| {
             let annotations = json!({format!("f:{group}/send-code"): {}});
             json!({
-                "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": annotations}},
+                "apiVersion": "v1", "fieldsType": "FieldsV1",
+                "fieldsV1": {"f:metadata": {"f:annotations": annotations}, "f:spec": {"f:phoneNumber": {}}},
                 "manager": format!("{n}-{}", "x".repeat(200)), "operation": "Apply", "time": "2026-03-01T12:00:00Z",
             })
         };
@@ -595,6 +598,9 @@ mod tests {
             object.metadata.managed_fields.unwrap_or_default().len()
         };
         assert_eq!([kept(0, 0), kept(2, 0), kept(2, 2), kept(2_000, 2)], [0, 0, 2, 2]);
+        let one = read(2, 1).expect("it can be used").metadata.managed_fields.unwrap_or_default();
+        let fields = &one[0].fields_v1.as_ref().expect("fields").0;
+        assert_eq!(fields["f:spec"], json!({}), "that it has any is kept");
         let why = read(0, 2_000).err().map(|unusable| unusable.why.to_string()).unwrap_or_default();
         assert!(why.contains("who set those"), "{why}");
     }

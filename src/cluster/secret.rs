@@ -16,7 +16,7 @@ use crate::engine::{
     secret::{ENDING, SecretVersion},
 };
 use crate::run::{
-    picture::PictureBytes,
+    picture::{PictureBytes, Room},
     secret::{SecretRead, Secrets},
 };
 
@@ -66,7 +66,7 @@ impl Secrets for NamespaceSecrets {
     }
 
     async fn picture(&self, source: &PictureSource) -> PictureBytes {
-        picture(&self.client, &self.namespace, source).await
+        picture(&self.client, &self.namespace, source, Room::of_process()).await
     }
 
     async fn create_pin(&self, key: &SecretKey) -> Result<(), String> {

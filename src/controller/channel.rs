@@ -18,14 +18,14 @@ use crate::engine::{
     action::Action,
     assess::first,
     condition_type::ConditionType,
-    desired::{Desired, Management, PortfolioRef},
+    desired::{Desired, DesiredConsents, Management, PortfolioRef},
     farewell::Farewell,
     id::{AccountId, CodeStatus, PlatformType},
     limits::Limits,
     look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
     observed::{Claim, ListState, PortfolioState, ProcessFacts},
-    plan::Plan,
+    plan::{Plan, note_met},
     portfolio::Backing,
     reason::{Reason, ReasonKind},
     spelling::Canonical,
@@ -233,6 +233,25 @@ fn is_left_alone(reason: &str) -> bool {
     [Reason::NumberClaimed, Reason::Suspended, Reason::ObserveOnly, Reason::PortfolioNotUsable]
         .iter()
         .any(|alone| alone.as_str() == reason)
+}
+
+/// The status of a channel whose spec cannot be understood. When a consent was first met goes into it as well: once the spec
+/// is corrected, that counts.
+fn refused(
+    channel: &WhatsAppChannel,
+    met: Option<&DesiredConsents>,
+    why: &lower::SpecInvalid,
+    now: Timestamp,
+) -> WhatsAppChannelStatus {
+    let before = lower::memory(channel);
+    let mut memory = before.clone();
+    note_met(&lower::consents(&channel.metadata).met(met, now), &mut memory, now);
+    if memory == before {
+        return lower::refused(channel, why, now);
+    }
+    let standing = channel.status.clone().unwrap_or_default();
+    let status = Some(lower::remembering(&memory, &standing));
+    lower::refused(&WhatsAppChannel { status, ..channel.clone() }, why, now)
 }
 
 /// What somebody asked for, a look or another attempt, and the portfolio holds up, or only a look at the portfolio can
@@ -447,9 +466,12 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
                     let farewell = parting::not_understood(&invalid.why.to_string());
                     return self.part(&invalid.metadata, &farewell).await;
                 }
+                let consents = lower::consents(&invalid.metadata);
                 let uid = invalid.metadata.uid.unwrap_or_default();
                 self.tell_of(&uid, vec![Notice::unusable(&invalid.why)]);
-                self.state.soft().is_idle = true;
+                let mut soft = self.state.soft();
+                soft.note_met(consents, self.now());
+                soft.is_idle = true;
                 return Ok(AT_LAST);
             }
             Err(error) => return Err(Error::Read(error)),
@@ -458,8 +480,14 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         if is_going && !parting::is_waiting(&channel.metadata) {
             return Ok(self.gone());
         }
+        let met = self.state.soft().met.clone();
         let desired = match lower::channel(&channel) {
-            Ok(desired) => Arc::new(desired),
+            Ok(mut desired) => {
+                if let Some(met) = met {
+                    desired.consents = desired.consents.met(Some(&met), self.now());
+                }
+                Arc::new(desired)
+            }
             Err(why) if is_going => {
                 return self.part(&channel.metadata, &parting::not_understood(&why.to_string())).await;
             }
@@ -643,7 +671,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         channel: &WhatsAppChannel,
         why: &lower::SpecInvalid,
     ) -> Result<Next, Error> {
-        let next = lower::refused(channel, why, self.now());
+        let next = refused(channel, self.state.soft().met.as_deref(), why, self.now());
         self.state.soft().is_idle = true;
         if channel.status.as_ref() == Some(&next) {
             return Ok(AT_LAST);
@@ -690,6 +718,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             self.ctx.signals.doubt(&desired.portfolio, Doubt::Reach);
         }
         soft.last_success = done.last_success;
+        soft.met = None;
         soft.is_idle = idle.is_some() || is_for_a_person(&done);
         soft.failures = 0;
         soft.code = LiveCode::after(&done, desired, limits, now).map(Box::new);
@@ -1168,6 +1197,84 @@ mod tests {
         };
         // 30002 has no new channel, and 99999 is not in reach. Nobody is asked twice.
         assert_eq!((asked(), asked()), (2, 2));
+    }
+
+    /// With one value of `retry`, as it stands after somebody applied its file again: who owns it tells of no time before.
+    fn asking(value: &str, spec: Value) -> Value {
+        let mut object = new_channel();
+        object["metadata"]["annotations"] = json!({ lower::RETRY: value });
+        object["status"] = json!({"observedGeneration": 1});
+        object["spec"].as_object_mut().expect("fields").extend(spec.as_object().expect("fields").clone());
+        object
+    }
+
+    #[test]
+    fn a_consent_that_is_met_while_the_spec_is_refused_counts_from_then() {
+        let noon: Timestamp = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let mut channel: WhatsAppChannel =
+            serde_json::from_value(asking("git-1", json!({"phoneNumber": "+1"}))).expect("a channel");
+        let why = lower::channel(&channel).expect_err("it is refused");
+        let first = super::refused(&channel, None, &why, noon);
+        let met = |status: &WhatsAppChannelStatus| {
+            let memory = lower::memory_of(status);
+            let kept = memory.consents.get(&ConsentKind::Retry).expect("it was met").clone();
+            (kept.value, kept.at, kept.refused)
+        };
+        assert_eq!(met(&first), ("git-1".into(), noon, None));
+        assert_eq!(first.stage.as_deref(), Some("Stalled"));
+        channel.status = Some(first.clone());
+        let again = super::refused(&channel, None, &why, noon + Duration::from_secs(3_600));
+        assert_eq!(again, first, "nothing is written a second time");
+        channel.status = None;
+        let before = lower::consents(&channel.metadata).met(None, noon - Duration::from_secs(60));
+        let earlier = super::refused(&channel, Some(&before), &why, noon);
+        assert_eq!(met(&earlier).1, noon - Duration::from_secs(60), "it could not be read at all before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consent_that_is_met_while_the_object_cannot_be_used_counts_from_then() {
+        let stored = Arc::new(Mutex::new(asking("git-1", json!({"displayName": 7}))));
+        let (standing, written) = (stored.clone(), Arc::new(Mutex::new(Vec::new())));
+        let taken = written.clone();
+        let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (standing, taken) = (standing.clone(), taken.clone());
+            async move {
+                let (is_read, path) =
+                    (request.method() == http::Method::GET, request.uri().path().to_owned());
+                let body = request.into_body().collect_bytes().await.expect("a body");
+                if !is_read && path.ends_with("/status") {
+                    let body: Value = serde_json::from_slice(&body).expect("JSON");
+                    taken.lock().expect("sound").push(body["status"]["memory"]["consents"]["retry"].clone());
+                }
+                Ok::<_, Infallible>(match is_read {
+                    true => answered(200, &standing.lock().expect("sound")),
+                    false => refused(409, "Conflict"),
+                })
+            }
+        });
+        let sandbox = Sandbox::from_world(Options::default(), World::default());
+        let ctx = fixture::context(Client::new(server, "shop"), sandbox.clone());
+        let channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+        let (key, claimant) = (Key::of(&channel.metadata), claimant(&channel));
+        let lane = lane(&channel, &claimant.portfolio).0;
+        ctx.claims.apply(&key, claimant, ctx.shell.clock.now());
+        let begun = ctx.shell.clock.now();
+        for minutes in [0, 16] {
+            sandbox.advance(Duration::from_secs(minutes * 60));
+            if minutes > 0 {
+                *stored.lock().expect("sound") = asking("git-1", json!({"suspend": true}));
+            }
+            let queue = ctx.signals.channels.clone();
+            queue.forget(&key);
+            queue.shows(&key, lane.clone(), Seen::of(&channel.metadata, &[]), Urgency::Edit);
+            let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), |_, _| {});
+            let _ = tokio::time::timeout(Duration::from_millis(500), running).await;
+        }
+        let written = written.lock().expect("sound");
+        let kept = written.last().expect("a status");
+        assert_eq!(kept["value"], "git-1", "{written:?}");
+        let at: Timestamp = kept["at"].as_str().expect("a time").parse().expect("a time");
+        assert!(at.duration_since(begun).as_secs().abs() <= 1, "{at} is not {begun}");
     }
 
     #[test]

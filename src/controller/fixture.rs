@@ -36,7 +36,7 @@ pub fn context(client: Client, sandbox: Sandbox) -> Arc<Context<GraphClient, Vir
         budget: Duration::from_secs(60),
         repeats: Arc::default(),
     };
-    let events = Events::new(client.clone(), None, &TaskTracker::new());
+    let events = Events::new(client.clone(), None, || (), &TaskTracker::new());
     Arc::new(Context {
         cluster: Cluster { client, events },
         shell,

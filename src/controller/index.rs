@@ -209,18 +209,27 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 // One that can be used again is worked on at once, whatever was changed about it.
                 let seen = seen(object);
                 let uid = object.meta().uid.as_deref().unwrap_or_default();
-                let access = match &object.0 {
+                let portfolios = &self.portfolios;
+                let is_news = match &object.0 {
                     Ok(portfolio) => {
                         if *is_first && portfolio.seen().is_some() {
                             self.claims.inherits();
                         }
-                        Some(lower::portfolio(portfolio).map(|desired| desired.access).unwrap_or_default())
+                        let desired = lower::portfolio(portfolio);
+                        portfolios.declare(
+                            &of,
+                            uid,
+                            desired.map(|desired| desired.access).unwrap_or_default(),
+                        )
                     }
                     // It stands behind the claims of its channels as before.
-                    Err(_) if self.portfolios.uid(&of).is_some_and(|known| *known == *uid) => None,
-                    Err(unusable) => Some(left::access(unusable)),
+                    Err(_) if portfolios.uid(&of).is_some_and(|known| *known == *uid) => false,
+                    Err(unusable) => match left::access(unusable) {
+                        Some(access) => portfolios.declare(&of, uid, access),
+                        None => portfolios.declare_unknown(&of, uid, self.clock.now()),
+                    },
                 };
-                if access.is_some_and(|access| self.portfolios.declare(&of, uid, access)) {
+                if is_news {
                     self.channels.wake(self.claims.of_portfolio(&of));
                 }
                 self.desks.shows(&of, lane, seen, Urgency::Edit);

@@ -32,6 +32,8 @@ pub const PART: &str = "leader election";
 const MOMENT: Duration = Duration::from_millis(1);
 /// A release that meets a rival or an old renewal is tried so often.
 const RELEASES: usize = 3;
+/// And no longer than this, however long the Lease is: the pod's time to end is bounded.
+pub const RELEASE: Duration = Duration::from_secs(5);
 
 /// Which Lease, and who asks for it.
 #[derive(Clone, Debug)]
@@ -346,7 +348,7 @@ pub async fn release<L: Leases>(leases: &L, election: &Election) {
         }
         Err(Failed::Conflict("it changed again and again".to_owned()))
     };
-    match timeout(election.patience(), releasing).await {
+    match timeout(election.patience().min(RELEASE), releasing).await {
         Ok(Ok(())) => info!(identity = %election.identity, "the Lease is released"),
         Ok(Err(error)) => warn!(%error, "the Lease was not released; it ends by itself"),
         Err(_) => warn!("the Lease was not released in time; it ends by itself"),

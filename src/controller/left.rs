@@ -10,7 +10,7 @@ use crate::{
         lower,
         v1alpha1::{self as v1, WhatsAppChannel, WhatsAppChannelSpec, WhatsAppChannelStatus},
     },
-    cluster::read::Unusable,
+    cluster::read::{Unusable, Why},
     engine::desired::Access,
 };
 
@@ -38,8 +38,7 @@ struct Claims {
 
 #[derive(Deserialize)]
 struct Grants {
-    #[serde(default)]
-    access: Vec<v1::Access>,
+    access: Option<Vec<v1::Access>>,
 }
 
 /// A channel with the number and the portfolio of one that cannot be used, for the index of claims alone.
@@ -57,8 +56,11 @@ pub fn channel(unusable: &Unusable) -> Option<WhatsAppChannel> {
     Some(channel)
 }
 
-/// What a portfolio that cannot be used grants; nothing, where that is not known.
-pub fn access(unusable: &Unusable) -> Arc<[Access]> {
-    let grants = unusable.left::<Spec<Grants>>();
-    grants.and_then(|left| lower::access(&left.spec.access).ok()).unwrap_or_default()
+/// What a portfolio that cannot be used grants; `None` where that is not known: of what is too large it may be left out.
+pub fn access(unusable: &Unusable) -> Option<Arc<[Access]>> {
+    let Spec { spec: grants } = unusable.left::<Spec<Grants>>()?;
+    match grants.access {
+        Some(access) => lower::access(&access).ok(),
+        None => (unusable.why != Why::TooLarge).then(Arc::default),
+    }
 }

@@ -150,11 +150,12 @@ where
         limits: limits.clone(),
         repeats: Repeats::default(),
     });
+    let counted = metrics.clone();
     let work = Work {
         index: index.clone(),
         client: client.clone(),
         watched: watched.clone(),
-        events: Events::new(client.clone(), instance, &publishing),
+        events: Events::new(client.clone(), instance, move || counted.event_lost(), &publishing),
         source: Arc::new(source),
         clock,
         limits: limits.clone(),
@@ -270,6 +271,8 @@ mod tests {
         let given = Duration::from_secs(given.and_then(|given| given.parse().ok()).unwrap_or_default());
         let needed = longest(&Limits::default(), DEADLINE);
         assert_eq!(needed, Duration::from_millis(119_250));
-        assert!(given >= needed + Duration::from_secs(10), "{given:?} is too short for {needed:?}");
+        // The Lease is released and the last events are told one after the other.
+        let after = lead::RELEASE + DEADLINE;
+        assert!(given >= needed + after + Duration::from_secs(5), "{given:?} is too short for {needed:?}");
     }
 }

@@ -5,7 +5,9 @@
 //! is known before that, so the list of an account can be there when the first of its channels has its turn.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,8 +16,9 @@ use crate::engine::{desired::PortfolioRef, id::AccountId};
 
 use super::{resting::AccountOf, watch::Key};
 
-/// Most that are kept, some 2 KiB each. Of those beyond, the first pass reads the object itself.
+/// Most that are kept, and their bytes as JSON: some 2 KiB each. Of those beyond, the first pass reads the object itself.
 const MOST: usize = 2_048;
+const MOST_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Those that wait for their first pass.
 #[derive(Default)]
@@ -23,16 +26,43 @@ pub struct Newcomers(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    shown: BTreeMap<Key, WhatsAppChannel>,
+    shown: BTreeMap<Key, Shown>,
+    /// Of all of them.
+    bytes: usize,
     /// Accounts that new channels name, until a first pass was made there.
     accounts: BTreeSet<AccountOf>,
+}
+
+struct Shown {
+    channel: WhatsAppChannel,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Unless something is kept of it, or it would be too much.
+    fn keep(&mut self, key: &Key, channel: Cow<'_, WhatsAppChannel>) {
+        if self.shown.len() >= MOST || self.shown.contains_key(key) {
+            return;
+        }
+        let bytes = size(&channel);
+        if bytes <= MOST_BYTES - self.bytes {
+            self.bytes += bytes;
+            self.shown.insert(key.clone(), Shown { channel: channel.into_owned(), bytes });
+        }
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<WhatsAppChannel> {
+        let Shown { channel, bytes } = self.shown.remove(key)?;
+        self.bytes -= bytes;
+        Some(channel)
+    }
 }
 
 impl Newcomers {
     /// The watch shows a channel of this portfolio.
     pub fn shows(&self, key: &Key, portfolio: &PortfolioRef, channel: &WhatsAppChannel) {
         let mut kept = self.kept();
-        kept.shown.remove(key);
+        kept.remove(key);
         if !is_plain(channel) {
             return;
         }
@@ -40,13 +70,11 @@ impl Newcomers {
             kept.accounts
                 .insert(AccountOf { portfolio: portfolio.clone(), account: AccountId::from(account) });
         }
-        if kept.shown.len() < MOST {
-            kept.shown.insert(key.clone(), channel.clone());
-        }
+        kept.keep(key, Cow::Borrowed(channel));
     }
 
     pub fn forget(&self, key: &Key) {
-        self.kept().shown.remove(key);
+        self.kept().remove(key);
     }
 
     /// A first pass in this account was made.
@@ -69,15 +97,14 @@ impl Newcomers {
 
     /// A pass that gave way leaves what it worked on for its next turn, unless the watch showed it again meanwhile.
     pub fn give_back(&self, key: &Key, channel: WhatsAppChannel) {
-        let kept = &mut self.kept().shown;
-        if is_plain(&channel) && kept.len() < MOST {
-            kept.entry(key.clone()).or_insert(channel);
+        if is_plain(&channel) {
+            self.kept().keep(key, Cow::Owned(channel));
         }
     }
 
     /// For one pass; the next one reads the object.
     pub fn take(&self, key: &Key, uid: &str) -> Option<WhatsAppChannel> {
-        self.kept().shown.remove(key).filter(|channel| channel.metadata.uid.as_deref() == Some(uid))
+        self.kept().remove(key).filter(|channel| channel.metadata.uid.as_deref() == Some(uid))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -91,6 +118,26 @@ fn is_plain(channel: &WhatsAppChannel) -> bool {
     let asks = meta.annotations.as_ref().is_some_and(|annotations| !annotations.is_empty());
     let is_bound = meta.deletion_timestamp.is_some() || meta.finalizers.is_some();
     channel.seen().is_none() && !asks && !is_bound
+}
+
+/// How long it is as JSON, which is never made.
+fn size(channel: &WhatsAppChannel) -> usize {
+    struct Length(usize);
+
+    impl io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut length = Length(0);
+    // What cannot be told is too much.
+    serde_json::to_writer(&mut length, channel).map_or(usize::MAX, |()| length.0)
 }
 
 #[cfg(test)]
@@ -177,6 +224,38 @@ mod tests {
         assert!(newcomers.take(&key("one-more"), "u-1").is_none());
         let kept = names.iter().filter(|name| newcomers.take(name, "u-1").is_some()).count();
         assert_eq!(kept, MOST);
+    }
+
+    #[test]
+    fn a_crowd_of_large_ones_does_not_fill_the_memory_and_leaves_its_room() {
+        let newcomers = Newcomers::default();
+        let large = || {
+            let mut channel = shown(json!({}), Value::Null);
+            channel.spec.display_name = "x".repeat(250 * 1_024);
+            channel
+        };
+        let all = |newcomers: &Newcomers| {
+            for n in 0..100 {
+                newcomers.shows(&key(&format!("c{n}")), &acme(), &large());
+                // Shown again, it takes no more than once.
+                newcomers.shows(&key(&format!("c{n}")), &acme(), &large());
+                newcomers.give_back(&key(&format!("c{n}")), large());
+            }
+            let kept = newcomers.kept();
+            assert!(kept.bytes <= MOST_BYTES && kept.bytes > MOST_BYTES - size(&large()), "{}", kept.bytes);
+            assert_eq!((kept.shown.len(), kept.bytes), (16, 16 * size(&large())));
+        };
+        all(&newcomers);
+        newcomers.give_back(&key("c99"), large());
+        assert!(newcomers.take(&key("c99"), "u-1").is_none());
+        for n in 0..100 {
+            match n % 2 {
+                0 => newcomers.forget(&key(&format!("c{n}"))),
+                _ => drop(newcomers.take(&key(&format!("c{n}")), "u-1")),
+            }
+        }
+        assert_eq!(newcomers.kept().bytes, 0);
+        all(&newcomers);
     }
 
     #[test]

@@ -21,8 +21,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::{
     sync::{Notify, oneshot},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
+use tracing::error;
 
 use crate::engine::{desired::PortfolioRef, id::AccountId, look::Urgency};
 use crate::run::pass::Place;
@@ -111,8 +112,8 @@ struct Inner<K> {
     /// In boxes: a table keeps room for up to twice as many as there are.
     entries: HashMap<K, Box<Entry>>,
     dates: BTreeSet<(Instant, K)>,
-    /// Those who were woken and wait for the pace, one crowd for each wake. The crowds take turns.
-    woken: VecDeque<VecDeque<(K, u64)>>,
+    /// Those who were woken and wait for the pace, one crowd for each wake, with its time. The crowds take turns.
+    woken: VecDeque<(Instant, VecDeque<(K, u64)>)>,
     /// At this time [`CROWD`] may be woken at once again.
     rested: Instant,
     /// At this time so many of a crowd may be begun at once again: those that had to wait for a place do not come all together.
@@ -125,10 +126,10 @@ struct Inner<K> {
     lanes: HashSet<Arc<Lane>>,
     /// How many in a lane wait without a place.
     away: HashMap<Lane, usize>,
-    /// Of which a crowd has its turns, and when the last of it was let in.
-    open: HashMap<Lane, Instant>,
     /// Those in line for another place, by the ticket with which they were begun.
     returning: HashMap<u64, Return>,
+    /// How long those stood in line that were let in again, until it is told.
+    returned: Vec<(Urgency, Duration)>,
     tickets: u64,
     /// About how many tickets in the lines nobody has any more.
     stale: usize,
@@ -244,6 +245,7 @@ fn digest(value: &impl Hash) -> u64 {
 /// Work that has what it waited for, and stands in line for a place.
 struct Return {
     class: Urgency,
+    since: Instant,
     lane: Lane,
     /// It has the place once it is told in which class.
     seat: oneshot::Sender<Urgency>,
@@ -268,7 +270,8 @@ const fn stint(class: Urgency) -> u32 {
     if is_urgent(class) { 1 } else { 128 }
 }
 
-/// Crowds of accounts that have their turns at the same time, where nobody is in a hurry: their lists are kept until then.
+/// Crowds of accounts that have their turns at the same time in a class where nobody is in a hurry: their lists are kept
+/// until then.
 const OPEN: usize = 64;
 /// One that waits for Meta for so long does not count.
 const SLOW: Duration = Duration::from_secs(1);
@@ -308,11 +311,14 @@ struct Line<K> {
     tickets: HashMap<Lane, VecDeque<Ticket<K>>>,
     /// How many of these are of work that was begun.
     resumes: usize,
+    /// Of which a crowd has its turns, and when the last of it was let in.
+    open: HashMap<Lane, Instant>,
 }
 
 impl<K> Default for Line<K> {
     fn default() -> Self {
-        Self { portfolios: VecDeque::new(), targets: HashMap::new(), tickets: HashMap::new(), resumes: 0 }
+        let (portfolios, targets) = (VecDeque::new(), HashMap::new());
+        Self { portfolios, targets, tickets: HashMap::new(), resumes: 0, open: HashMap::new() }
     }
 }
 
@@ -338,7 +344,7 @@ impl<K> Line<K> {
 
     /// Keeps only these tickets.
     fn retain(&mut self, is_kept: impl Fn(&Ticket<K>) -> bool) {
-        let Self { portfolios, targets, tickets, resumes } = self;
+        let Self { portfolios, targets, tickets, resumes, open } = self;
         for tickets in tickets.values_mut() {
             tickets.retain(&is_kept);
         }
@@ -352,6 +358,28 @@ impl<K> Line<K> {
         }
         targets.retain(|_, targets| !targets.is_empty());
         portfolios.retain(|portfolio| targets.contains_key(portfolio));
+        // Whose crowd has its turns in another class now, or nowhere, keeps no other from beginning.
+        open.retain(|lane, _| tickets.contains_key(lane));
+    }
+
+    /// One of a lane is let in, and more of it are next, or it comes to the end of the line.
+    fn open(&mut self, lane: &Lane, goes_on: bool, now: Instant) {
+        match (self.open.get_mut(lane), goes_on) {
+            (Some(at), true) => *at = now,
+            (Some(_), false) => _ = self.open.remove(lane),
+            (None, true) => _ = self.open.insert(lane.clone(), now),
+            (None, false) => {}
+        }
+    }
+
+    /// Where no other crowd may begin: the one that waits for Meta the longest, and since when.
+    fn slowest(&self, away: &HashMap<Lane, usize>) -> Option<(Lane, Instant)> {
+        if self.open.len() < OPEN {
+            return None;
+        }
+        let is_back = |lane: &Lane| self.tickets.get(lane).and_then(VecDeque::front).is_some_and(is_resume);
+        let waiting = self.open.iter().filter(|(lane, _)| away.contains_key(*lane) && !is_back(lane));
+        waiting.min_by_key(|(_, at)| **at).map(|(lane, at)| (lane.clone(), *at))
     }
 
     /// The first ticket that `admits` lets through, and whether its lane goes on: after so many, or the last, lane and
@@ -417,8 +445,8 @@ impl<K: Handle> Inner<K> {
         self.lines = Default::default();
         self.stale = 0;
         self.away.clear();
-        self.open.clear();
         self.returning.clear();
+        self.returned.clear();
         self.dates.clear();
         self.woken.clear();
         self.roused = 0;
@@ -456,7 +484,7 @@ impl<K: Handle> Inner<K> {
     }
 
     /// Puts an object in line, or to a better place in it. One that is worked on comes again afterwards.
-    fn stand(&mut self, key: &K, class: Urgency, now: Instant) {
+    fn stand(&mut self, key: &K, class: Urgency, since: Instant) {
         let ticket = self.tickets;
         let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.running.is_none()) else {
             return;
@@ -466,7 +494,7 @@ impl<K: Handle> Inner<K> {
         }
         self.tickets += 1;
         // Who moves up keeps the time since which it waits.
-        let since = entry.stands.as_ref().map_or(now, |stand| stand.since);
+        let since = entry.stands.as_ref().map_or(since, |stand| stand.since);
         self.stale += usize::from(entry.stands.is_some());
         entry.stands = Some(Stand { class, ticket, since });
         let lane = entry.lane.clone();
@@ -474,7 +502,8 @@ impl<K: Handle> Inner<K> {
         self.undate(key);
     }
 
-    fn ask(&mut self, key: &K, class: Urgency, now: Instant) {
+    /// Since this time it is asked for.
+    fn ask(&mut self, key: &K, class: Urgency, since: Instant) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         self.stale += usize::from(entry.woken.take().is_some());
         entry.asked = entry.asked.map(|asked| asked.min(class)).or(Some(class));
@@ -483,7 +512,7 @@ impl<K: Handle> Inner<K> {
             self.undate(key);
             self.hurry(ticket, class);
         }
-        self.stand(key, class, now);
+        self.stand(key, class, since);
     }
 
     /// Whoever asks for what is worked on waits until that is over, so it stands in line in the class of who asks.
@@ -533,7 +562,7 @@ impl<K: Handle> Inner<K> {
         if self.woken.is_empty() {
             self.rested = self.rested.max(now);
         }
-        self.woken.push_back(crowd);
+        self.woken.push_back((now, crowd));
         self.rouse(now);
     }
 
@@ -549,28 +578,28 @@ impl<K: Handle> Inner<K> {
 
     /// Those who were woken stand in line, as many as the pace lets through.
     fn rouse(&mut self, now: Instant) {
-        while let Some(mut crowd) = self.woken.pop_front() {
+        while let Some((since, mut crowd)) = self.woken.pop_front() {
             let Some((key, ticket)) = crowd.front() else { continue };
             let entry = self.entries.get_mut(key);
             let Some(entry) = entry.filter(|entry| entry.woken == Some(*ticket)) else {
                 self.stale = self.stale.saturating_sub(1);
                 crowd.pop_front();
-                self.woken.push_front(crowd);
+                self.woken.push_front((since, crowd));
                 continue;
             };
             let class = entry.class;
             if self.next_wake(now) > now {
-                self.woken.push_front(crowd);
+                self.woken.push_front((since, crowd));
                 return;
             }
             let Some((key, _)) = crowd.pop_front() else { continue };
-            self.woken.push_back(crowd);
+            self.woken.push_back((since, crowd));
             self.rested += PACE;
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.woken = None;
                 self.roused += usize::from(!std::mem::replace(&mut entry.is_roused, true));
             }
-            self.ask(&key, class, now);
+            self.ask(&key, class, since);
         }
     }
 
@@ -616,14 +645,11 @@ impl<K: Handle> Inner<K> {
         }
         let is_woken =
             |(key, ticket): &(K, u64)| entries.get(key).is_some_and(|entry| entry.woken == Some(*ticket));
-        for crowd in &mut self.woken {
+        for (_, crowd) in &mut self.woken {
             crowd.retain(is_woken);
             crowd.shrink_to_fit();
         }
-        self.woken.retain(|crowd| !crowd.is_empty());
-        // Whose crowd has its turns in another class now, or nowhere, keeps no other from beginning.
-        let [_, _, steps, drift] = &self.lines;
-        self.open.retain(|lane, _| steps.tickets.contains_key(lane) || drift.tickets.contains_key(lane));
+        self.woken.retain(|(_, crowd)| !crowd.is_empty());
         self.stale = 0;
     }
 
@@ -643,17 +669,21 @@ impl<K: Handle> Inner<K> {
         self.come(now);
         self.rouse(now);
         self.pressed = self.pressed.filter(|until| now < *until);
-        while let Some((lane, _)) = self.slowest().filter(|(_, at)| *at + SLOW <= now) {
-            self.open.remove(&lane);
+        for line in &mut self.lines {
+            while let Some((lane, _)) = line.slowest(&self.away).filter(|(_, at)| *at + SLOW <= now) {
+                line.open.remove(&lane);
+            }
         }
         for class in CLASSES {
             while self.free > 0 {
-                let (away, entries, open) = (&self.away, &self.entries, &self.open);
+                let (away, entries) = (&self.away, &self.entries);
                 let is_paced = !is_urgent(class) && self.next_begin(now) > now;
                 let may_begin = is_urgent(class) || self.pressed.is_none() || self.beside < BESIDE;
-                if !may_begin && self.lines[index(class)].resumes == 0 {
+                let line = &mut self.lines[index(class)];
+                if !may_begin && line.resumes == 0 {
                     break;
                 }
+                let open = std::mem::take(&mut line.open);
                 let admits = |lane: &Lane, ticket: &Ticket<K>| match ticket {
                     Ticket::Resume(_) => true,
                     Ticket::Begin { key, .. } => {
@@ -665,10 +695,11 @@ impl<K: Handle> Inner<K> {
                             && away.get(lane).is_none_or(|away| *away < room(class))
                     }
                 };
-                let popped = self.lines[index(class)].pop(stint(class), admits);
+                let popped = line.pop(stint(class), admits);
+                line.open = open;
                 let Some((lane, ticket, goes_on)) = popped else { break };
                 if !is_urgent(class) {
-                    self.open(&lane, goes_on, now);
+                    line.open(&lane, goes_on, now);
                 }
                 match ticket {
                     Ticket::Resume(ticket) => {
@@ -681,6 +712,7 @@ impl<K: Handle> Inner<K> {
                             }
                         };
                         if one.seat.send(class).is_ok() {
+                            self.returned.push((class, now.saturating_duration_since(one.since)));
                             self.takes_place(class);
                             self.back(&lane);
                         }
@@ -715,34 +747,11 @@ impl<K: Handle> Inner<K> {
         None
     }
 
-    /// One of a lane is let in, and more of it are next, or it comes to the end of the line.
-    fn open(&mut self, lane: &Lane, goes_on: bool, now: Instant) {
-        match (self.open.get_mut(lane), goes_on) {
-            (Some(at), true) => *at = now,
-            (Some(_), false) => _ = self.open.remove(lane),
-            (None, true) => _ = self.open.insert(lane.clone(), now),
-            (None, false) => {}
-        }
-    }
-
-    /// Where no other crowd may begin: the one that waits for Meta the longest, and since when.
-    fn slowest(&self) -> Option<(Lane, Instant)> {
-        if self.open.len() < OPEN {
-            return None;
-        }
-        let is_back = |lane: &Lane| {
-            let first = |line: &Line<K>| line.tickets.get(lane).and_then(VecDeque::front).map(is_resume);
-            self.lines.iter().any(|line| first(line) == Some(true))
-        };
-        let waiting = self.open.iter().filter(|(lane, _)| self.away.contains_key(*lane) && !is_back(lane));
-        waiting.min_by_key(|(_, at)| **at).map(|(lane, at)| (lane.clone(), *at))
-    }
-
     /// When something may begin that could not before.
     fn next_date(&self, now: Instant) -> Option<Instant> {
         let woken = (!self.woken.is_empty()).then(|| self.next_wake(now));
         let roused = Some(self.next_begin(now)).filter(|at| self.roused > 0 && *at > now);
-        let open = self.slowest().map(|(_, at)| at + SLOW);
+        let open = self.lines.iter().filter_map(|line| line.slowest(&self.away)).map(|(_, at)| at + SLOW);
         let dates = self.dates.first().map(|(at, _)| *at).into_iter();
         dates.chain(self.pressed).chain(woken).chain(roused).chain(open).min()
     }
@@ -802,8 +811,8 @@ impl<K: Handle> Queue<K> {
             lines: Default::default(),
             lanes: HashSet::new(),
             away: HashMap::new(),
-            open: HashMap::new(),
             returning: HashMap::new(),
+            returned: Vec::new(),
             tickets: 0,
             stale: 0,
         };
@@ -865,10 +874,11 @@ impl<K: Handle> Queue<K> {
         inner.lanes.give_back();
         inner.away.give_back();
         inner.returning.give_back();
-        for Line { portfolios, targets, tickets, resumes: _ } in &mut inner.lines {
+        for Line { portfolios, targets, tickets, resumes: _, open } in &mut inner.lines {
             portfolios.give_back();
             targets.give_back();
             tickets.give_back();
+            open.give_back();
         }
     }
 
@@ -884,7 +894,7 @@ impl<K: Handle> Queue<K> {
             + inner.away.capacity()
             + inner.returning.capacity()
             + inner.dates.len()
-            + inner.woken.iter().map(VecDeque::capacity).sum::<usize>()
+            + inner.woken.iter().map(|(_, crowd)| crowd.capacity()).sum::<usize>()
             + of_lines
     }
 
@@ -935,11 +945,14 @@ impl<K: Handle> Queue<K> {
         u32::try_from(tickets.sum::<usize>()).is_ok_and(|standing| standing > CROWD)
     }
 
-    /// How many stand in line, by class.
+    /// How many stand in line, by class, and wait for their turn to do so.
     pub fn depths(&self) -> [(Urgency, usize); CLASSES.len()] {
         let mut depths = CLASSES.map(|class| (class, 0));
-        for stand in self.0.lock().entries.values().filter_map(|entry| entry.stands.as_ref()) {
-            depths[index(stand.class)].1 += 1;
+        for entry in self.0.lock().entries.values() {
+            let woken = entry.woken.map(|_| entry.class);
+            if let Some(class) = entry.stands.as_ref().map(|stand| stand.class).or(woken) {
+                depths[index(class)].1 += 1;
+            }
         }
         depths
     }
@@ -957,13 +970,27 @@ impl<K: Handle> Queue<K> {
         loop {
             pulse.beat();
             loop {
-                let Some(begun) = self.0.lock().next(Instant::now()) else { break };
+                let (begun, returned) = {
+                    let mut inner = self.0.lock();
+                    (inner.next(Instant::now()), std::mem::take(&mut inner.returned))
+                };
+                for (class, delay) in returned {
+                    told(class, delay);
+                }
+                let Some(begun) = begun else { break };
                 told(begun.class, begun.delay);
                 let turn = self.turn(&begun);
-                let Begun { key, ticket, class, .. } = begun;
+                let Begun { key, lane, ticket, class, .. } = begun;
                 let ending = Ending { queue: self.clone(), key, ticket, class, is_over: false };
-                let working = work(turn);
-                under_way.spawn(async move { ending.after(working.await) });
+                let working = timeout(LONGEST, work(turn));
+                under_way.spawn(async move {
+                    match working.await {
+                        Ok(next) => ending.after(next),
+                        Err(_) => {
+                            error!(?lane, "a turn did not come to its end; it is given up and comes again");
+                        }
+                    }
+                });
             }
             let date = self.0.lock().next_date(Instant::now());
             let come = async {
@@ -1014,6 +1041,8 @@ impl<K: Handle> Ending<K> {
     }
 }
 
+/// No turn takes longer. A list of numbers of fifty pages, each of which takes as long as a call may, ends before.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
 /// When work that was dropped comes again.
 const DROPPED: Duration = Duration::from_secs(1);
 
@@ -1078,7 +1107,8 @@ impl<K: Handle> Place for Seat<K> {
                 let asked = inner.entries.get(&self.key).filter(|entry| entry.running == Some(self.ticket));
                 let class =
                     asked.and_then(|entry| entry.asked).map_or(self.class, |asked| asked.min(self.class));
-                inner.returning.insert(self.ticket, Return { class, lane: self.lane.clone(), seat });
+                let since = Instant::now();
+                inner.returning.insert(self.ticket, Return { class, since, lane: self.lane.clone(), seat });
                 inner.lines[index(class)].push(&self.lane, Ticket::Resume(self.ticket));
             }
             self.at = At::Line(given);

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::engine::{
-    desired::{Desired, SecretKey},
+    desired::{Desired, DesiredConsents, SecretKey},
     limits::Limits,
     memory::{ConsentKind, Entry, EntryOutcome, Memory},
     secret::SecretFact,
@@ -202,6 +202,8 @@ pub struct Soft {
     pub rest: Option<Box<Rest>>,
     /// A code that was sent and may be used.
     pub code: Option<Box<LiveCode>>,
+    /// Consents that were met while the object could not be used, since when.
+    pub met: Option<Box<DesiredConsents>>,
     /// Consents that its portfolio holds up and was told of.
     passed_on: Vec<(ConsentKind, Box<str>)>,
 }
@@ -218,9 +220,17 @@ impl Soft {
             gave_way: _,
             rest: _,
             code,
+            met,
             passed_on,
         } = self;
-        after_write.is_none() && (*failures, *acts) == (0, 0) && code.is_none() && passed_on.is_empty()
+        let is_steady = after_write.is_none() && (*failures, *acts) == (0, 0);
+        is_steady && code.is_none() && met.is_none() && passed_on.is_empty()
+    }
+
+    /// Notes when the consents of an object that cannot be used were first met: nothing can be written to it.
+    pub fn note_met(&mut self, consents: DesiredConsents, now: Timestamp) {
+        let met = consents.is_timed().then(|| Box::new(consents.met(self.met.as_deref(), now)));
+        self.met = met;
     }
 
     /// Whether the portfolio is to be told that somebody asks for this in vain: once for each value, however long

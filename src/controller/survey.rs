@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::engine::{
-    action::Action, desired::PortfolioRef, limits::Limits, reason::Reason, step::StepKind, time::earlier,
+    action::Action, desired::PortfolioRef, limits::Limits, portfolio::TokenFacts, reason::Reason,
+    step::StepKind, time::earlier,
 };
 use crate::{
     controller::{
@@ -15,7 +16,9 @@ use crate::{
         watch::Key,
     },
     meta::port::{Graph, Spent, ToldUsage},
-    telemetry::fleet::{ChannelNow, Detail, Fleet, MOST_CHANNELS, PortfolioNow, UsageNow, Waiting},
+    telemetry::fleet::{
+        ChannelNow, Detail, Fleet, MOST_CHANNELS, MOST_PORTFOLIOS, PortfolioNow, UsageNow, Waiting,
+    },
 };
 
 /// All channels and portfolios as they stand; lines and looks are for others to tell.
@@ -27,9 +30,31 @@ pub fn survey<G: Graph>(
     now: Timestamp,
 ) -> Fleet {
     let mut fleet = of_channels(claims, limits, detail, now);
-    portfolios.each(|of, found| fleet.portfolios.push(portfolio(of, &found, now)));
-    fleet.portfolios.sort_by(|a, b| (&a.namespace, &a.portfolio).cmp(&(&b.namespace, &b.portfolio)));
+    let shown = of_portfolios(portfolios);
+    for of in &shown.0 {
+        portfolios.one(of, |found| fleet.portfolios.push(portfolio(of, &found, now)));
+    }
+    fleet.portfolios_left_out = shown.1;
     fleet
+}
+
+/// Those with series of their own, in the order of their names, and how many are left out. What holds up its channels comes
+/// first, then what waits for somebody, then what Meta holds back, and then whose token ends soonest.
+fn of_portfolios<G: Clone>(portfolios: &Portfolios<G>) -> (Vec<PortfolioRef>, usize) {
+    let mut all = Vec::new();
+    portfolios.each(|of, Found { view, waits, .. }| {
+        let ends = view.token.known().and_then(TokenFacts::end);
+        let calm = (view.hold.is_none(), waits.is_empty(), view.throttled_until.is_none());
+        all.push((calm, ends.unwrap_or(Timestamp::MAX), of.clone()));
+    });
+    let left_out = all.len().saturating_sub(MOST_PORTFOLIOS);
+    if left_out > 0 {
+        all.sort_unstable();
+        all.truncate(MOST_PORTFOLIOS);
+    }
+    let mut shown: Vec<_> = all.into_iter().map(|(.., of)| of).collect();
+    shown.sort_unstable();
+    (shown, left_out)
 }
 
 fn of_channels(claims: &Claims, limits: &Limits, detail: Detail, now: Timestamp) -> Fleet {
@@ -283,6 +308,49 @@ mod tests {
         let names: Vec<&str> = fleet.channels.iter().map(|one| &*one.channel).collect();
         assert_eq!(names[..3], ["red", "stalled", "c-0000"]);
         assert_eq!(fleet.left_out, 2);
+    }
+
+    #[test]
+    fn series_of_portfolios_are_bounded_and_those_that_need_somebody_have_them() {
+        use crate::engine::{
+            id::{Fact, TokenType},
+            portfolio::PortfolioView,
+        };
+        let portfolios = Portfolios::<()>::default();
+        let of = |name: &str| PortfolioRef { namespace: "shop".into(), name: name.into() };
+        let held = |name: &str| PortfolioView::spec_invalid("shop", name, "", "it is too large");
+        let calm = |name: &str| PortfolioView { hold: None, ..held(name) };
+        let publish = |name: &str, view: PortfolioView| {
+            portfolios.declare(&of(name), "1", Vec::new().into());
+            portfolios.publish(&of(name), "1", view, None);
+        };
+        for n in 0..MOST_PORTFOLIOS {
+            publish(&format!("p-{n:04}"), calm("calm"));
+        }
+        let all = of_portfolios(&portfolios);
+        assert_eq!((all.0.len(), all.1), (MOST_PORTFOLIOS, 0));
+        publish("z-held", held("z-held"));
+        publish("z-waits", calm("z-waits"));
+        let wait = Wait { action: Action::ReplaceToken, since: at(0), reason: None };
+        portfolios.waits_for(&of("z-waits"), "1", [wait].into());
+        publish("z-paused", PortfolioView { throttled_until: Some(at(1)), ..calm("z-paused") });
+        let token = TokenFacts {
+            is_valid: true,
+            kind: TokenType::SystemUser,
+            expires_at: Some(at(9)),
+            data_access_expires_at: None,
+            app: None,
+            scopes: Vec::new(),
+            targets: None,
+            error: None,
+        };
+        publish("z-ends", PortfolioView { token: Fact::Known(token), ..calm("z-ends") });
+        publish("zz", calm("zz"));
+        let (shown, left_out) = of_portfolios(&portfolios);
+        assert_eq!((shown.len(), left_out), (MOST_PORTFOLIOS, 5));
+        let names: Vec<&str> = shown.iter().map(|of| &*of.name).collect();
+        assert_eq!(names[..2], ["p-0000", "p-0001"]);
+        assert_eq!(names[MOST_PORTFOLIOS - 4..], ["z-ends", "z-held", "z-paused", "z-waits"]);
     }
 
     #[test]

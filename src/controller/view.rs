@@ -32,6 +32,8 @@ struct Slot<G> {
     uid: Box<str>,
     /// From the object as it stands now, so that a grant that was taken away ends at once.
     access: Arc<[Access]>,
+    /// Since when it is not known what it grants beside that.
+    unknown: Option<Timestamp>,
     view: Option<Arc<PortfolioView>>,
     graph: Option<G>,
     /// What its status waits for.
@@ -67,16 +69,33 @@ impl<G: Clone> Portfolios<G> {
 
     /// A portfolio exists and grants this; tells whether its channels have to know.
     pub fn declare(&self, of: &PortfolioRef, uid: &str, access: Arc<[Access]>) -> bool {
+        self.stands(of, uid, access, None)
+    }
+
+    /// A portfolio exists that cannot be used, and what it grants is not known: nobody beside its own namespace may use it.
+    /// What channels of others won is kept as behind credentials that do not work. Tells whether its channels have to know.
+    pub fn declare_unknown(&self, of: &PortfolioRef, uid: &str, now: Timestamp) -> bool {
+        self.stands(of, uid, Arc::default(), Some(now))
+    }
+
+    fn stands(
+        &self,
+        of: &PortfolioRef,
+        uid: &str,
+        access: Arc<[Access]>,
+        unknown: Option<Timestamp>,
+    ) -> bool {
         let mut slots = self.write();
         match slots.get_mut(of) {
-            Some(slot) if *slot.uid == *uid && slot.access == access => false,
+            Some(slot) if *slot.uid == *uid && slot.access == access && slot.unknown == unknown => false,
             Some(slot) if *slot.uid == *uid => {
-                slot.access = access;
+                (slot.access, slot.unknown) = (access, unknown);
                 true
             }
             _ => {
                 let (view, graph, waits) = (None, None, Box::default());
-                let slot = Slot { uid: uid.into(), access, view, graph, waits, shows_account: false };
+                let slot =
+                    Slot { uid: uid.into(), access, unknown, view, graph, waits, shows_account: false };
                 slots.insert(of.clone(), slot);
                 true
             }
@@ -157,10 +176,14 @@ impl<G: Clone> Portfolios<G> {
         self.read().get(of).is_some_and(|slot| granted(&of.namespace, &slot.access, namespace).is_some())
     }
 
-    /// What stands behind the claim of a channel of this namespace. `None` where it may not use the portfolio.
+    /// What stands behind the claim of a channel of this namespace. `None` where it may not use the portfolio, as
+    /// far as that is known.
     pub fn backing(&self, of: &PortfolioRef, namespace: &str) -> Option<Backing> {
         let slots = self.read();
-        let slot = slots.get(of).filter(|slot| granted(&of.namespace, &slot.access, namespace).is_some())?;
+        let slot = slots.get(of)?;
+        if granted(&of.namespace, &slot.access, namespace).is_none() {
+            return slot.unknown.map(Backing::Lost);
+        }
         Some(match slot.view.as_ref().map_or(Backing::Unknown, |view| view.backing()) {
             Backing::Works if slot.shows_account => Backing::Proven,
             backing => backing,
@@ -189,6 +212,13 @@ impl<G: Clone> Portfolios<G> {
             if let Some(view) = &slot.view {
                 show(of, Found { view, graph: slot.graph.as_ref(), waits: &slot.waits });
             }
+        }
+    }
+
+    /// Shows one portfolio, if something was found of it.
+    pub fn one(&self, of: &PortfolioRef, show: impl FnOnce(Found<'_, G>)) {
+        if let Some(Slot { view: Some(view), graph, waits, .. }) = self.read().get(of) {
+            show(Found { view, graph: graph.as_ref(), waits });
         }
     }
 

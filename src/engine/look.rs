@@ -326,7 +326,7 @@ fn may_be_renamed(desired: &Desired, memory: &Memory, before: &Before) -> bool {
 fn may_be_moved(desired: &Desired, memory: &Memory) -> bool {
     let Some(region) = desired.registration.storage_region.as_ref() else { return false };
     let was_tried = memory.marks.moved.as_ref().is_some_and(|(tried, _)| tried == region);
-    let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    let is_asked = consent::asked(&desired.consents, ConsentKind::Retry, memory).is_some();
     let goes_by_itself = memory.marks.storage.is_some() && !was_tried;
     desired.registration.may_move
         && memory.marks.storage.as_ref() != Some(region)
@@ -453,7 +453,7 @@ fn facts_not_before(
 
 /// An add that waits for hours, or for a person, does not need lists of the last minute.
 fn is_add_paused(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> bool {
-    let is_asked = consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    let is_asked = consent::asked(&desired.consents, ConsentKind::Retry, memory).is_some();
     // What is concluded about a number that vanished rests on recent lists too.
     memory.marks.missing_since.is_none() && !is_asked && adding::waits(desired, memory, limits, now)
 }
@@ -489,8 +489,10 @@ fn is_picture_due(
     let due = follows
         .picture
         .and_then(|(facts, started)| picture::read_due(desired, memory, facts, started, limits));
-    let is_asked =
-        || asks_to_look(desired, memory) || consent::asked(desired, ConsentKind::Retry, memory).is_some();
+    let is_asked = || {
+        asks_to_look(desired, memory)
+            || consent::asked(&desired.consents, ConsentKind::Retry, memory).is_some()
+    };
     // What was told of it before the start is judged anew, and neither kept nor dropped unseen.
     let is_unread = || follows.picture.is_some_and(|(facts, _)| picture::read(desired, facts).is_none());
     let is_open = || {
@@ -561,7 +563,7 @@ fn aside_age(
     clock: Clock<'_>,
 ) -> Duration {
     let Clock { limits, now, .. } = clock;
-    let is_asked = |kind| consent::asked(desired, kind, memory).is_some();
+    let is_asked = |kind| consent::asked(&desired.consents, kind, memory).is_some();
     if [ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile].into_iter().any(is_asked) {
         return Duration::ZERO;
     }
@@ -589,14 +591,14 @@ fn hurries(desired: &Desired, memory: &Memory, urgency: Urgency) -> bool {
 }
 
 fn asks_to_look(desired: &Desired, memory: &Memory) -> bool {
-    consent::asked(desired, ConsentKind::Reconcile, memory).is_some()
+    consent::asked(&desired.consents, ConsentKind::Reconcile, memory).is_some()
 }
 
 fn urgency(desired: &Desired, memory: &Memory, limits: &Limits, now: Timestamp) -> Urgency {
     let is_used = |kind| desired.management == Management::Full || kind == ConsentKind::Reconcile;
     let kinds = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official, ConsentKind::Reconcile];
     let mut used = kinds.into_iter().filter(|kind| is_used(*kind));
-    let is_asked = used.any(|kind| consent::asked(desired, kind, memory).is_some());
+    let is_asked = used.any(|kind| consent::asked(&desired.consents, kind, memory).is_some());
     let code = memory.ledger.last(StepKind::RequestCode);
     let is_live = memory.is_unfinished()
         && code.is_some_and(|code| now < later(code.at, limits.code_life) && !was_proven(memory, code));

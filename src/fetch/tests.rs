@@ -53,9 +53,15 @@ impl Server {
     /// As if this machine were the Internet.
     async fn get(&self, path: &str) -> Result<Vec<u8>, Refused> {
         let builder = Client::builder().tls_certs_only([self.certificate.clone()]);
-        get(&format!("https://localhost:{}{path}", self.port), 1_000, |ip| ip.is_loopback(), builder).await
+        get(&self.at(path), (1_000, |_| true), |ip| ip.is_loopback(), builder).await
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.port)
     }
 }
+
+const MUCH: usize = 1_000_000;
 
 fn answer(path: &str) -> Vec<u8> {
     let to =
@@ -64,6 +70,7 @@ fn answer(path: &str) -> Vec<u8> {
         "/small" => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(1_000)),
         "/large" => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(1_001)),
         "/liar" => format!("HTTP/1.1 200 OK\r\ncontent-length: 9999999999\r\n\r\n{}", "x".repeat(5_000)),
+        "/much" => format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}", "x".repeat(MUCH)),
         "/on" => to("/small"),
         "/plain" => to("http://localhost/small"),
         "/inside" => to("https://10.0.0.1/latest/meta-data?secret=1"),
@@ -86,6 +93,29 @@ async fn a_file_is_downloaded_up_to_its_bound_and_through_a_few_redirects() {
     }
     let missing = Refused::Status { host: "localhost".into(), status: 404 };
     assert_eq!(server.get("/none?token=abc").await, Err(missing));
+}
+
+#[tokio::test]
+async fn room_is_asked_for_as_the_bytes_come_and_without_it_nothing_more_is_read() {
+    let server = Server::start(answer);
+    let trusted = || Client::builder().tls_certs_only([server.certificate.clone()]);
+    let mut asked = Vec::new();
+    let bounds = (2 * MUCH, |more| {
+        asked.push(more);
+        true
+    });
+    let got = get(&server.at("/much"), bounds, |ip| ip.is_loopback(), trusted()).await.unwrap();
+    let all: usize = asked.iter().sum();
+    assert_eq!((got.len(), got.capacity()), (MUCH, MUCH));
+    assert!(all >= MUCH && all <= MUCH * 5 / 4 && asked[0] <= 2 * STEP && asked.len() > 5, "{asked:?}");
+    let mut left = MUCH / 2;
+    let bounds = (2 * MUCH, |more| {
+        let has_room = more <= left;
+        left -= if has_room { more } else { 0 };
+        has_room
+    });
+    let got = get(&server.at("/much"), bounds, |ip| ip.is_loopback(), trusted()).await;
+    assert_eq!(got, Err(Refused::NoRoom));
 }
 
 #[tokio::test]
@@ -119,14 +149,14 @@ async fn what_the_operator_is_given_reaches_nothing_inside_however_it_is_written
         "[fd00:ec2::254]",
         "10.96.0.1",
     ] {
-        let got = fetch(&format!("https://{host}:{port}/small?token=abc"), 1_000).await;
+        let got = fetch(&format!("https://{host}:{port}/small?token=abc"), 1_000, |_| true).await;
         let Err(Refused::Address(why)) = got else { panic!("{host}: {got:?}") };
         assert!(why.contains("is not on the public Internet") && !why.contains("token"), "{why}");
     }
     for address in
         ["http://acme.example/logo.png", "ftp://acme.example/", "file:///etc/passwd", "logo.png", ""]
     {
-        assert!(matches!(fetch(address, 1_000).await, Err(Refused::Address(_))), "{address}");
+        assert!(matches!(fetch(address, 1_000, |_| true).await, Err(Refused::Address(_))), "{address}");
     }
 }
 

@@ -205,12 +205,7 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// Nothing read yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self::within(clock, usize::MAX, |_| 0)
-    }
-
-    /// The same, where no more is kept than `most` in the measure of `weigh`, or the last that was read.
+    /// Nothing read yet. No more is kept than `most` in the measure of `weigh`, or the last that was read.
     pub(super) fn within(clock: Arc<dyn Clock>, most: usize, weigh: fn(&V) -> usize) -> Self {
         Self { clock, slots: Arc::default(), bound: Bound { store: Store::default(), most, weigh } }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::{self, Write as _},
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -123,8 +124,25 @@ impl Drop for Share {
     }
 }
 
-/// What lists of numbers may have together that are kept after they were read, in bytes.
+/// What lists of numbers may have together that are kept after they were read, in bytes, and so may lists of accounts.
 pub(super) const KEPT_LISTS: usize = 64 * 1_048_576;
+/// The same of each other kind of fact. Those of 10,000 numbers have some 5 MiB.
+pub(super) const KEPT_FACTS: usize = 12 * 1_048_576;
+
+/// About as many bytes as a value has in memory: as many as it has when it is written out.
+pub(super) fn extent(value: &impl fmt::Debug) -> usize {
+    struct Count(usize);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len();
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // It counts, so it cannot fail.
+    let _ = write!(count, "{value:?}");
+    count.0
+}
 
 /// How much is kept of what was read.
 #[derive(Clone, Debug, Default)]
@@ -165,6 +183,18 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1_048_576;
+
+    #[test]
+    fn the_extent_of_a_value_counts_all_its_texts() {
+        use crate::engine::observed::{OtherApp, Profile, Subscribed};
+        let app = OtherApp { id: "7".into(), name: Some("x".repeat(256).into()) };
+        let subscribed =
+            |apps| Subscribed { ours: true, others: vec![app.clone(); apps].into(), override_url: None };
+        assert!((256_000..512_000).contains(&extent(&subscribed(1_000))), "{}", extent(&subscribed(1_000)));
+        assert!(extent(&subscribed(0)) < 256);
+        let websites = vec!["w".repeat(1_000); 2];
+        assert!(extent(&Profile { websites, about: Some("a".repeat(500)), ..Profile::default() }) > 2_500);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn large_lists_share_what_there_is_and_a_small_one_always_has_room() {

@@ -1,5 +1,6 @@
 //! One request as data, and how it failed. Knows nothing of HTTP, budgets or credentials.
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ pub(super) struct Call<'a> {
     pub(super) query: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
     /// The bytes of a file, and how many of it came before.
-    pub(super) bytes: Option<(usize, &'a [u8])>,
+    pub(super) bytes: Option<(usize, &'a Bytes)>,
     /// A value in the body that must not come back in a text.
     pub(super) secret: Option<&'a SecretString>,
     pub(super) claim: Claim,

@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    engine::{failure::Refusal, time::later},
+    engine::{
+        failure::{Class, Refusal},
+        time::later,
+    },
     meta::{
         edge::Edge,
         error::{HOUR, MINUTE, Text, WRONG_PROOF, is_throttle, sentence, verdict},
@@ -17,6 +20,9 @@ use crate::{
         redact::{hide, redact},
     },
 };
+
+/// Meta takes no code: this one, or none for a time.
+const CODE_REFUSED: i64 = 136_025;
 
 /// Meta's error envelope as it came.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -126,9 +132,16 @@ impl Envelope {
         if let Some(sentence) = sentence {
             verdict = sentence.verdict(edge, verdict);
         }
+        let told = self.details.as_deref().and_then(wait_in);
+        let told = told.or_else(|| self.user_message.as_deref().and_then(until_again));
+        // One wrong code is a person's matter. After too many the number takes none for a time, and then the sentence for
+        // people names it.
+        if told.is_some() && [Some(self.code), self.subcode].contains(&Some(CODE_REFUSED)) {
+            verdict.class = Class::WaitUntil;
+        }
         let named = until
             .filter(|_| is_throttle(self.code, self.subcode))
-            .or_else(|| Some(later(now, wait_in(self.details.as_deref()?)?)));
+            .or_else(|| told.map(|wait| later(now, wait)));
         let until = (verdict.class.is_pause())
             .then(|| named.or_else(|| verdict.wait.map(|wait| later(now, wait))))
             .flatten();
@@ -159,6 +172,12 @@ fn in_brackets(text: &str) -> Option<(&str, &str)> {
 
 fn find_ignoring_case(text: &str, what: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(what)
+}
+
+/// The wait that a sentence names after which something may be tried again. Other times stand in such sentences too, such as how
+/// long a code is valid.
+fn until_again(sentence: &str) -> Option<Duration> {
+    find_ignoring_case(sentence, "again").and_then(|at| wait_in(&sentence[at..]))
 }
 
 /// The first wait that a sentence names in English: "after 30 minutes", "in 12 hours".

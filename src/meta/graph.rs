@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -337,7 +338,7 @@ impl Graph for GraphClient {
         &self,
         account: &AccountId,
         number: &NumberId,
-        bytes: &[u8],
+        bytes: &Bytes,
         kind: PictureKind,
     ) -> Result<(), Failure> {
         let write = async {

@@ -5,6 +5,7 @@
 //! list is read to its end, the one before it stands.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeSet, HashMap, HashSet},
     future::Future,
     sync::{Arc, Mutex},
@@ -17,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::{
     account::Failed,
-    bounded::{Room, lock, make_room},
+    bounded::{KEPT_LISTS, Room, lock, make_room},
     edge::Edge,
     port::{AccountList, Clock, Listing},
     wire::Next,
@@ -34,6 +35,8 @@ use crate::engine::{
 const ROOM: Room = Room { entries: 20_000, bytes: 32 * 1024 * 1024, pages: 1_000 };
 /// A list that is too long will be so in a minute too.
 const TOO_LONG: Duration = Duration::from_secs(60 * 60);
+/// Versions of a credential of which a list is kept: the one in use and the one that is to follow it.
+const VERSIONS: usize = 2;
 /// What nobody asked for in this time belongs to a credential that is not used any more.
 const IDLE: Duration = Duration::from_secs(3 * 60 * 60);
 
@@ -52,6 +55,8 @@ pub(super) struct Position {
     pub(super) after: Option<String>,
     /// The fields that Meta refused on the first page.
     pub(super) skipped: BTreeSet<&'static str>,
+    /// What the page before had.
+    pub(super) bytes: usize,
 }
 
 /// One page of a list of accounts.
@@ -100,6 +105,8 @@ struct Slot {
     /// A page under way. Closed when it has come.
     flight: Option<watch::Receiver<()>>,
     asked: Timestamp,
+    /// About as many bytes as it has in memory.
+    bytes: usize,
 }
 
 impl Slot {
@@ -113,6 +120,23 @@ impl Slot {
         if !self.is_reading() {
             self.under_way.take_if(|list| is_set_back(list.begun, now));
         }
+    }
+
+    /// What all that it holds has in memory, or nearly.
+    fn weigh(&mut self) {
+        let whole = self.whole.as_ref().map_or(0, |list| weight(&list.accounts));
+        let under_way = self
+            .under_way
+            .as_ref()
+            .map_or(0, |list| weight(&list.accounts) + list.cursors.iter().map(String::len).sum::<usize>());
+        self.bytes = whole + under_way + weight(&self.dropped);
+    }
+
+    /// Holds nothing any more but why it may not be read now. A page under way is none of the list that is begun next.
+    fn empty(&mut self) {
+        (self.whole, self.under_way, self.flight) = (None, None, None);
+        self.dropped = Vec::new();
+        self.bytes = 0;
     }
 
     fn listing(&self) -> Listing {
@@ -150,15 +174,11 @@ impl Slot {
             taken = Err(ROOM.pages_told());
         }
         if let Err(why) = taken {
-            self.begin_anew(Failure::TooLarge(why), begun);
-            if let Some(failed) = &mut self.failed {
-                failed.not_before = later(begun, TOO_LONG);
-            }
-            return;
+            return self.hold_back(Failure::TooLarge(why), begun);
         }
         self.failed = None;
         under_way.accounts.extend(page.accounts);
-        under_way.position = Position { after: None, skipped: page.skipped };
+        under_way.position = Position { after: None, skipped: page.skipped, bytes: page.bytes };
         match page.next {
             Next::End => {
                 let accounts = std::mem::take(&mut under_way.accounts);
@@ -202,12 +222,62 @@ impl Slot {
         self.failed = Some(Failed::pausing(failure, self.restarts, now));
     }
 
+    /// It is begun anew, much later.
+    fn hold_back(&mut self, failure: Failure, now: Timestamp) {
+        self.begin_anew(failure, now);
+        if let Some(failed) = &mut self.failed {
+            failed.not_before = later(now, TOO_LONG);
+        }
+    }
+
     fn drop_pages(&mut self) {
         let Some(list) = self.under_way.take() else { return };
         let mut dropped = std::mem::take(&mut self.dropped);
         dropped.extend(list.accounts);
         self.dropped = by_id(dropped);
         self.dropped.truncate(ROOM.entries);
+    }
+}
+
+/// About as many bytes as accounts have in memory. Those that several lists have count in each.
+fn weight(accounts: &[Reachable]) -> usize {
+    let texts =
+        |account: &Reachable| account.id.as_str().len() + account.name.as_ref().map_or(0, |name| name.len());
+    accounts.iter().map(|account| size_of::<Reachable>() + texts(account)).sum()
+}
+
+/// Keeps all lists together within `most` after a page of this one came: of the business whose lists have the most, the one
+/// goes that was asked for the longest ago. It goes as a whole, and is begun anew. Whoever has little keeps it.
+fn shed(slots: &mut HashMap<Key, Slot>, newest: &Key, most: usize, now: Timestamp) {
+    while slots.values().map(|slot| slot.bytes).sum::<usize>() > most {
+        let mut sums: HashMap<&BusinessId, (usize, Reverse<Timestamp>)> = HashMap::new();
+        for (key, slot) in slots.iter() {
+            let (bytes, asked) = sums.entry(&key.business).or_insert((0, Reverse(slot.asked)));
+            (*bytes, *asked) = (*bytes + slot.bytes, (*asked).max(Reverse(slot.asked)));
+        }
+        let Some(largest) = sums.into_iter().max_by_key(|(_, sum)| *sum).map(|(of, _)| of) else { return };
+        let of_it = slots.iter().filter(|(key, slot)| key.business == *largest && slot.bytes > 0);
+        let oldest = of_it.min_by_key(|(key, slot)| (*key == newest, slot.asked)).map(|(key, _)| key.clone());
+        let Some((key, slot)) = oldest.and_then(|key| slots.get_mut(&key).map(|slot| (key, slot))) else {
+            return;
+        };
+        slot.empty();
+        if key == *newest {
+            let why = format!("Meta's lists of accounts have more than {} MiB together", most / 1_048_576);
+            slot.hold_back(Failure::TooLarge(why), now);
+        }
+    }
+}
+
+/// Of the lists of a business by one edge those of two versions are kept, this one with them.
+fn keep_versions(slots: &mut HashMap<Key, Slot>, key: &Key) {
+    let is_sibling =
+        |of: &Key| of.business == key.business && of.edge == key.edge && of.version != key.version;
+    let mut siblings: Vec<_> =
+        slots.iter().filter(|(of, _)| is_sibling(of)).map(|(of, slot)| (slot.asked, of.clone())).collect();
+    siblings.sort_by_key(|(asked, _)| Reverse(*asked));
+    for (_, of) in siblings.into_iter().skip(VERSIONS - 1) {
+        slots.remove(&of);
     }
 }
 
@@ -257,6 +327,7 @@ impl Lists {
             if !slots.contains_key(&key) {
                 let oldest = now.checked_sub(IDLE).unwrap_or(Timestamp::MIN);
                 slots.retain(|_, slot| slot.asked > oldest || slot.is_reading());
+                keep_versions(&mut slots, &key);
                 make_room(&mut slots, &key, |slot| slot.asked);
             }
             let slot = slots.entry(key.clone()).or_default();
@@ -282,11 +353,14 @@ impl Lists {
                         let is_own = |slot: &&mut Slot| {
                             slot.flight.as_ref().is_some_and(|flight| flight.same_channel(&own))
                         };
-                        if let Some(slot) = lock(&slots).get_mut(&key).filter(is_own) {
+                        let mut slots = lock(&slots);
+                        if let Some(slot) = slots.get_mut(&key).filter(is_own) {
                             slot.flight = None;
                             slot.take(outcome, now);
+                            slot.weigh();
+                            shed(&mut slots, &key, KEPT_LISTS, now);
                         }
-                        drop(landed);
+                        drop((slots, landed));
                     });
                     flight
                 }

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -339,7 +340,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         &self,
         account: &AccountId,
         number: &NumberId,
-        bytes: &[u8],
+        bytes: &Bytes,
         kind: PictureKind,
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 

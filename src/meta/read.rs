@@ -393,6 +393,12 @@ impl GraphClient {
     ) -> Result<AccountsPage, Failure> {
         let business = self.credential.business.as_str();
         let mut call = Call::read(edge, None, business, Claim::Read(urgency));
+        let (mut share, is_first) = (self.inner.together.share(), from.after.is_none());
+        let no_room = || Failure::NoRoom(later(self.now(), ROOM_AGAIN));
+        // Before it is paid for: it is like the one before.
+        if !is_first && !share.hold(from.bytes).await {
+            return Err(no_room());
+        }
         let answer = match from.after {
             None => self.read_fields(&mut call, &wire::REACHABLE, Some(PAGE), &mut from.skipped).await?,
             Some(cursor) => {
@@ -401,13 +407,17 @@ impl GraphClient {
                 self.ask(&mut call, Some(PAGE), asked).await.map_err(Trouble::into_failure)?
             }
         };
+        let bytes = json::weight(&answer);
+        if !share.hold(bytes).await {
+            return Err(no_room());
+        }
         let (entries, next) =
             wire::page(&answer).ok_or_else(|| Failure::NoAnswer("Meta's answer is not a list".into()))?;
         let owned = edge == Edge::OwnedAccounts;
         let accounts: Option<_> = entries.iter().map(|entry| wire::reachable(entry, owned)).collect();
         let accounts =
             accounts.ok_or_else(|| Failure::NoAnswer("an account in Meta's list has no id".into()))?;
-        Ok(AccountsPage { accounts, bytes: json::weight(&answer), skipped: from.skipped, next })
+        Ok(AccountsPage { accounts, bytes, skipped: from.skipped, next })
     }
 
     pub(super) async fn read_account(self, account: AccountId, urgency: Urgency) -> Result<Account, Failure> {

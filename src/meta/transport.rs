@@ -32,9 +32,14 @@ const CONNECT_MARGIN: Duration = Duration::from_secs(5);
 const MAY_NOT: &str = "this process may not write to Meta any more, and another may";
 /// Connections that are kept open while nobody uses them.
 const IDLE_CONNECTIONS: usize = 8;
+/// And for how long: a connection that the other end has closed by then may swallow a write, and it is not known then whether
+/// that was made.
+const IDLE: Duration = Duration::from_secs(4);
 /// A connection that went silent is noticed well before the call's deadline, so that a read can be
 /// tried on another one.
-const PING: Duration = Duration::from_secs(5);
+const SILENT: Duration = Duration::from_secs(10);
+/// Asked twice in that time.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Installs the process's TLS crypto, once; a second call does nothing.
 pub fn install_crypto() {
@@ -56,22 +61,8 @@ impl Transport {
         install_crypto();
         let Settings { base_url, version, limits, may_write } = settings;
         let is_loopback = check(&base_url, &version)?;
-        let deadline = limits.call_timeout;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("whatsapp-operator/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connector_layer(layer_fn({
-                let may_write = may_write.clone();
-                move |inner| Guard { inner, may_write: may_write.clone() }
-            }))
-            .referer(false)
-            .https_only(base_url.scheme() == "https")
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http2_keep_alive_interval(PING)
-            .http2_keep_alive_timeout(PING)
-            .timeout(deadline)
-            .connect_timeout(deadline.saturating_sub(CONNECT_MARGIN).max(deadline / 2));
+        let mut builder = connecting(reqwest::Client::builder(), limits.call_timeout, &may_write)
+            .https_only(base_url.scheme() == "https");
         if is_loopback {
             builder = builder.no_proxy();
         }
@@ -130,7 +121,7 @@ impl Transport {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
         }
         if let Some((offset, bytes)) = call.bytes {
-            let rest = bytes.get(offset..).unwrap_or_default().to_vec();
+            let rest = bytes.slice(offset.min(bytes.len())..);
             request = request
                 .header("file_offset", offset)
                 .header(CONTENT_TYPE, "application/octet-stream")
@@ -166,6 +157,36 @@ where
             may_write.holds().then_some(connected).ok_or_else(|| MAY_NOT.into())
         })
     }
+}
+
+/// How Meta is spoken with, whatever the address.
+fn connecting(
+    builder: reqwest::ClientBuilder,
+    deadline: Duration,
+    may_write: &MayWrite,
+) -> reqwest::ClientBuilder {
+    let builder = builder
+        .user_agent(concat!("whatsapp-operator/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connector_layer(layer_fn({
+            let may_write = may_write.clone();
+            move |inner| Guard { inner, may_write: may_write.clone() }
+        }))
+        .referer(false)
+        // Each call has a connection of its own. Over HTTP/2 all accounts would share one, and calls to a slow account
+        // that fill it would keep the others, and what a person waits for, until they count as lost on the way.
+        .http1_only()
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .pool_idle_timeout(IDLE)
+        .tcp_keepalive(PROBE)
+        .tcp_keepalive_interval(PROBE)
+        .tcp_keepalive_retries(1)
+        .timeout(deadline)
+        .connect_timeout(deadline.saturating_sub(CONNECT_MARGIN).max(deadline / 2));
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(SILENT);
+    builder
 }
 
 /// Proves to Meta that whoever holds the token holds the app secret too (Graph API, "Secure
@@ -231,8 +252,65 @@ pub(super) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+        sync::{Arc, Barrier, mpsc},
+        thread,
+    };
+
+    use reqwest::{Certificate, Version};
+    use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivateKeyDer};
+
     use super::*;
     use crate::engine::limits::Limits;
+
+    /// A server that would rather speak HTTP/2. It answers once as many calls as it waits for are there, and tells of each
+    /// connection what was agreed.
+    fn server_of_both(together: usize) -> (u16, Certificate, mpsc::Receiver<Option<Vec<u8>>>) {
+        install_crypto();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let mut config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (config, all) = (Arc::new(config), Arc::new(Barrier::new(together)));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, agreed) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten().take(together) {
+                let (config, all, tell) = (Arc::clone(&config), Arc::clone(&all), tell.clone());
+                thread::spawn(move || {
+                    let tls = ServerConnection::new(config).unwrap();
+                    let mut stream = StreamOwned::new(tls, stream);
+                    let _ = stream.read(&mut [0; 4_096]);
+                    let _ = tell.send(stream.conn.alpn_protocol().map(<[u8]>::to_vec));
+                    all.wait();
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+                    let _ = stream.flush();
+                });
+            }
+        });
+        (port, Certificate::from_der(made.cert.der()).unwrap(), agreed)
+    }
+
+    #[tokio::test]
+    async fn no_call_waits_for_the_answer_to_another_on_the_same_connection() {
+        const TOGETHER: usize = 24;
+        let (port, certificate, agreed) = server_of_both(TOGETHER);
+        let Settings { limits, may_write, .. } = Settings::new(Limits::default()).unwrap();
+        let builder = reqwest::Client::builder().tls_certs_only([certificate]).no_proxy();
+        let http = connecting(builder, limits.call_timeout, &may_write).build().unwrap();
+        let calls = (0..TOGETHER).map(|_| http.get(format!("https://localhost:{port}/")).send());
+        for answer in futures::future::join_all(calls).await {
+            assert_eq!(answer.unwrap().version(), Version::HTTP_11);
+        }
+        let agreed: Vec<_> = agreed.iter().take(TOGETHER).collect();
+        assert!(agreed.iter().all(|of| of.as_deref() == Some(b"http/1.1")), "{agreed:?}");
+    }
 
     #[test]
     fn the_proof_is_an_hmac_of_the_token() {

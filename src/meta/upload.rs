@@ -3,6 +3,7 @@
 //!
 //! The id of a session and the handle of what was uploaded are as good as keys. They are kept nowhere and never shown.
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -21,7 +22,7 @@ const LONGEST: usize = 8 * 1024;
 
 impl GraphClient {
     /// Uploads a picture to the app of the token. Gives back its handle.
-    pub(super) async fn upload(&self, bytes: &[u8], kind: PictureKind) -> Result<SecretString, Failure> {
+    pub(super) async fn upload(&self, bytes: &Bytes, kind: PictureKind) -> Result<SecretString, Failure> {
         let app = self.learnt_app().or_else(|| self.credential.app.clone());
         let app = app.ok_or_else(|| Failure::NotSent("the app of the token is not known".into()))?;
         let extension = match kind {
@@ -57,7 +58,7 @@ impl GraphClient {
         &self,
         session: &SecretString,
         offset: usize,
-        bytes: &[u8],
+        bytes: &Bytes,
     ) -> Result<SecretString, Failure> {
         let call = about(Edge::SendUpload, session.expose_secret(), Claim::Write);
         let call = Call { bytes: Some((offset, bytes)), secret: Some(session), ..call };

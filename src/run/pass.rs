@@ -386,7 +386,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let given = Circumstances { claim: claim.clone(), portfolio: portfolio.clone(), process };
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let observing = Box::pin(observe(desired, &look, given, &sources)).instrument(debug_span!("look"));
-    let (mut observed, materials) = apart(place, observing).await;
+    let (mut observed, mut materials) = apart(place, observing).await;
     {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.stood = observed.process.stood.clone();
@@ -418,6 +418,10 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
+    }
+    if !matches!(decided.step.as_ref().map(|planned| &planned.step), Some(Step::WritePicture { .. })) {
+        // Others wait for its room.
+        materials.picture = None;
     }
     if let (SecretFact::Present { version, .. }, Some(pin)) = (&observed.pin_secret, &materials.pin)
         && decided.memory.marks.is_pin_of(version)
@@ -494,6 +498,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         );
         let span = error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref());
         let outcome = Box::pin(acting).instrument(span).await;
+        self.decided.materials.picture = None;
         if outcome.is_attempt() {
             self.remember(&planned.step, intended.as_deref(), now);
         }

@@ -1,4 +1,4 @@
-//! What is asked of whoever works at each scrape: counts over all channels, and the few series that are told of one alone.
+//! What is asked of whoever works: counts over all channels, and the few series that are told of one alone.
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ use super::table::{self, Row};
 
 /// Channels with series of their own at most. Those that wait longest have them.
 pub const MOST_CHANNELS: usize = 500;
+/// So many portfolios at most. Those that hold up their channels have them, then those that wait for somebody.
+pub const MOST_PORTFOLIOS: usize = 500;
 
 /// How much is told of single channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ pub struct Fleet {
     pub channels: Vec<ChannelNow>,
     pub left_out: usize,
     pub portfolios: Vec<PortfolioNow>,
+    pub portfolios_left_out: usize,
     /// Objects in line, by kind and class.
     pub depths: Vec<(&'static str, &'static str, usize)>,
     pub oldest_look: f64,
@@ -195,6 +198,8 @@ impl Fleet {
 
     fn encode_portfolios(&self, out: &mut Writer<'_, '_>) -> fmt::Result {
         let portfolios = || self.portfolios.iter();
+        let alone: [(&str, &str); 0] = [];
+        out.family(&table::PORTFOLIOS_LEFT_OUT, [(alone, number(self.portfolios_left_out))])?;
         out.family(
             &table::PORTFOLIO_INFO,
             portfolios().map(|p| {

@@ -1,11 +1,15 @@
 //! The metrics of a process, all bounded: no label holds the name of a channel unless it needs a person, and none a number
 //! unless that was asked for.
 //!
-//! What happens is counted here. How things stand is asked of whoever works, at each scrape, and of nobody while none does.
+//! What happens is counted here. How things stand is asked of whoever works, once a second at most, and of nobody while none
+//! does.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -95,7 +99,7 @@ impl<F: Fn() -> Calls + Send + Sync + 'static> Collector for CallCounter<F> {
 }
 
 /// Asks whoever works, at each scrape.
-type Asked = Box<dyn Fn(Detail) -> Fleet + Send + Sync>;
+type Asked = Arc<dyn Fn(Detail) -> Fleet + Send + Sync>;
 
 /// Who works, if anybody does.
 #[derive(Clone, Default)]
@@ -109,8 +113,9 @@ impl fmt::Debug for Worker {
 
 impl Collector for Worker {
     fn encode(&self, encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.as_ref().map_or(Ok(()), |ask| ask(self.1).encode(encoder))
+        // Whoever begins or ends to work does not wait for an answer.
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        asked.map_or(Ok(()), |ask| ask(self.1).encode(encoder))
     }
 }
 
@@ -161,7 +166,9 @@ pub struct Metrics {
     times_to_ready: Histogram,
     watch_ages: Family<Watched, Gauge<f64, AtomicU64>>,
     watches_refused: Family<Watched, Gauge>,
+    events_lost: Counter,
     leader: Gauge,
+    turns: AtomicU64,
 }
 
 fn delays() -> Histogram {
@@ -209,7 +216,9 @@ impl Metrics {
             times_to_ready: times_to_ready(),
             watch_ages: Family::default(),
             watches_refused: Family::default(),
+            events_lost: Counter::default(),
             leader: Gauge::default(),
+            turns: AtomicU64::default(),
         };
         metrics.serve(&table::LEADER, metrics.leader.clone());
         metrics.serve(&table::PASSES, metrics.passes.clone());
@@ -220,6 +229,7 @@ impl Metrics {
         metrics.serve(&table::TIME_TO_READY, metrics.times_to_ready.clone());
         metrics.serve(&table::WATCH_AGE, metrics.watch_ages.clone());
         metrics.serve(&table::WATCH_REFUSED, metrics.watches_refused.clone());
+        metrics.serve(&table::EVENTS_LOST, metrics.events_lost.clone());
         metrics.registry.register_collector(Box::new(worker));
         metrics
     }
@@ -244,12 +254,19 @@ impl Metrics {
 
     /// From now on this one is asked how things stand, at each scrape.
     pub fn ask(&self, worker: impl Fn(Detail) -> Fleet + Send + Sync + 'static) {
-        *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(worker));
+        *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(worker));
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Nobody works, so nobody is asked.
     pub fn ask_nobody(&self) {
         *self.worker.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Another one whenever somebody begins or ends to work.
+    pub(super) fn turn(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// A reconcile of this kind begins, and ends with what is given back.
@@ -289,9 +306,15 @@ impl Metrics {
         self.watches_refused.get_or_create(&labels).set(i64::from(is_refused));
     }
 
+    /// An event was not published.
+    pub fn event_lost(&self) {
+        self.events_lost.inc();
+    }
+
     /// Whether this is the replica that works.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// `OpenMetrics` text.

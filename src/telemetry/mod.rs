@@ -10,6 +10,7 @@ mod lossy;
 mod mask;
 pub mod metrics;
 mod port;
+mod scrape;
 pub mod table;
 pub mod trace;
 
@@ -19,21 +20,16 @@ use std::{
     sync::Arc,
 };
 
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::IntoResponse,
-    routing::get,
-};
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use mask::mask;
 
 use health::Health;
-use metrics::{Metrics, classic};
+use metrics::Metrics;
 use port::Bounds;
+use scrape::Limits;
 
 /// Listens at an address: `[::]` is every one of IPv6 and IPv4, and of IPv4 alone where the machine has no IPv6.
 ///
@@ -62,7 +58,7 @@ fn router(health: Health, metrics: Arc<Metrics>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .with_state(health);
-    Router::new().route("/metrics", get(scrape)).with_state(metrics).merge(health)
+    scrape::router(metrics, Limits::default()).merge(health)
 }
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {
@@ -73,17 +69,4 @@ async fn readyz(State(health): State<Health>) -> impl IntoResponse {
         }
         missing => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n"),
     }
-}
-
-/// In the format that is asked for: whoever does not ask for `OpenMetrics` may not understand it.
-async fn scrape(State(metrics): State<Arc<Metrics>>, headers: HeaderMap) -> impl IntoResponse {
-    const OPEN: &str = "application/openmetrics-text";
-    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let text = metrics.encode();
-    let (kind, text) = if accepted.any(|value| value.contains(OPEN)) {
-        ("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
-    } else {
-        ("text/plain; version=0.0.4; charset=utf-8", classic(&text))
-    };
-    ([(header::CONTENT_TYPE, kind)], text)
 }

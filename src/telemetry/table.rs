@@ -89,6 +89,8 @@ metrics! {
         "1 where a namespace may not be read and counts as empty, 0 where it is read";
     LOG_LINES_LOST: "log_lines_lost", Counter, [], "1",
         "Lines of the log that were lost: nobody took them in time, or they could not be written";
+    EVENTS_LOST: "events_lost", Counter, [], "1",
+        "Events on objects that were not published: too many waited, or the API server did not take them";
     // Calls to Meta.
     GRAPH_CALLS: "graph_calls", Counter, ["edge", "outcome"], "5 for each edge",
         "Calls to the Graph API";
@@ -127,35 +129,37 @@ metrics! {
         "1 for each channel that needs a person, for at most 500",
         "Fields of a channel that are not at Meta as its spec says; 0 where the spec has them only told";
     // Portfolios.
+    PORTFOLIOS_LEFT_OUT: "portfolios_left_out", Gauge, [], "1",
+        "Portfolios that have no series of their own, since there are too many";
     PORTFOLIO_INFO: "portfolio_info", Gauge,
-        ["namespace", "portfolio", "messaging_limit", "verification", "reason"], "1 for each portfolio",
+        ["namespace", "portfolio", "messaging_limit", "verification", "reason"], "1 for each portfolio, for at most 500",
         "1 for a portfolio, with what Meta shows of it, and why its channels may not act where they may not";
-    PORTFOLIO_USABLE: "portfolio_usable", Gauge, ["namespace", "portfolio"], "1 for each portfolio",
+    PORTFOLIO_USABLE: "portfolio_usable", Gauge, ["namespace", "portfolio"], "1 for each portfolio, for at most 500",
         "1 where the channels of a portfolio may act, 0 where something holds all of them up";
     PORTFOLIO_TOKEN_EXPIRY: "portfolio_token_expiry_timestamp_seconds", Gauge, ["namespace", "portfolio"],
-        "1 for each portfolio",
+        "1 for each portfolio, for at most 500",
         "When the token of a portfolio ends; a token that does not end has no such series";
     PORTFOLIO_DATA_ACCESS_EXPIRY: "portfolio_data_access_expiry_timestamp_seconds", Gauge, ["namespace", "portfolio"],
-        "1 for each portfolio",
+        "1 for each portfolio, for at most 500",
         "When the data access of a portfolio's token ends, where Meta gives it an end";
     PORTFOLIO_WAITING_SINCE: "portfolio_waiting_since_timestamp_seconds", Gauge,
-        ["namespace", "portfolio", "actor", "action", "reason"], "one for each wait of a portfolio, which are three at most",
+        ["namespace", "portfolio", "actor", "action", "reason"], "one for each wait of a portfolio, which are three at most, for at most 500",
         "Since when a portfolio waits for somebody to do something, also where its channels may act; and why";
     PORTFOLIO_BUDGET_USED: "portfolio_budget_used_calls", Gauge, ["namespace", "portfolio", "lane"],
-        "3 for each portfolio",
+        "3 for each portfolio, for at most 500",
         "Calls of the last hour that count against an allowance, in whichever account of the app has the fewest left";
     PORTFOLIO_BUDGET_LEFT: "portfolio_budget_left_calls", Gauge, ["namespace", "portfolio", "lane"],
-        "3 for each portfolio",
+        "3 for each portfolio, for at most 500",
         "Calls that an allowance still takes in this hour, in whichever account of the app has the fewest left";
-    PORTFOLIO_USAGE: "portfolio_usage_ratio", Gauge, ["namespace", "portfolio", "of"], "2 for each portfolio",
+    PORTFOLIO_USAGE: "portfolio_usage_ratio", Gauge, ["namespace", "portfolio", "of"], "2 for each portfolio, for at most 500",
         "Share of Meta's own limit that is used, as Meta told it: of the app, and of whichever of its accounts has used most; not once \
          that is an hour ago, and above 1 where Meta says so";
     PORTFOLIO_USAGE_TOLD: "portfolio_usage_told_timestamp_seconds", Gauge, ["namespace", "portfolio", "of"],
-        "2 for each portfolio",
+        "2 for each portfolio, for at most 500",
         "When Meta told the share that is used";
-    PORTFOLIO_PAUSED: "portfolio_paused_seconds", Gauge, ["namespace", "portfolio", "of", "calls"], "4 for each portfolio",
+    PORTFOLIO_PAUSED: "portfolio_paused_seconds", Gauge, ["namespace", "portfolio", "of", "calls"], "4 for each portfolio, for at most 500",
         "How long calls still wait because of what Meta told, of the app or of whichever of its accounts waits longest; reads alone, or all";
-    HELD_BACK: "held_back_seconds", Gauge, ["namespace", "portfolio"], "1 for each portfolio",
+    HELD_BACK: "held_back_seconds", Gauge, ["namespace", "portfolio"], "1 for each portfolio, for at most 500",
         "How long Meta still wants no calls of the app of a portfolio's token; an account that is held back alone is in portfolio_paused_seconds";
 }
 

@@ -320,7 +320,11 @@ impl Cluster {
 
     /// One read.
     pub fn read_picture(&self, source: &PictureSource) -> PictureBytes {
-        self.state().pictures.get(source).cloned().unwrap_or_else(|| PictureBytes::Found(png(SIDE, SIDE)))
+        self.state()
+            .pictures
+            .get(source)
+            .cloned()
+            .unwrap_or_else(|| PictureBytes::Found(png(SIDE, SIDE).into()))
     }
 
     /// The version of a Secret that can be read.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
+use whatsapp_operator::sandbox::{EndpointAnswer, Fault, FaultKind, Match, Number};
 
 use crate::rig::{ACCOUNT, Rig};
 
@@ -85,6 +85,9 @@ async fn each_value_of_a_consent_has_one_effect_however_often_a_manifest_brings_
 /// The manifest is applied once each second, as by a tool that has it from Git, and people set other values.
 async fn brings_back(rig: &Rig, name: &str, number: &str, apply: &[&str]) {
     let manifest = manifest(name, number);
+    // What came with an object is no consent.
+    kubectl(rig, apply, &manifest.replace(SEND_CODE, "example.com/none")).await;
+    rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
     kubectl(rig, apply, &manifest).await;
     rig.until_condition(name, "NumberVerified", "False", Some("CodeAwaited")).await;
     let mut sent = BTreeSet::from(["from-git"]);
@@ -275,6 +278,67 @@ async fn a_consent_from_git_that_is_late_or_was_met_while_nothing_was_done_sends
     apply(&rig, NUMBER, json!({SEND_CODE: "git-4"}), json!({})).await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
     assert_eq!(codes(&rig, NUMBER), 1);
+}
+
+/// A manifest in Git whose object is deleted and created again, as by a prune that was a mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_in_a_manifest_does_nothing_where_its_object_is_created_and_created_again() {
+    const LIVE: &str = "+5511917000009";
+    const NEW: &str = "+5511917000010";
+    let (ours, theirs) = ("https://bot.acme.example/wa", "https://elsewhere.example/wa");
+    let mut rig = Rig::with_portfolio("again").await;
+    let live = LIVE.trim_start_matches('+');
+    rig.sandbox
+        .add_number(Number::new("100000000000062", ACCOUNT, live, "Acme Support").registered("271828"));
+    rig.sandbox.set_field(live, "webhook", json!({"callback": theirs}));
+    rig.sandbox.set_webhook_endpoint(ours, EndpointAnswer::Echo);
+    rig.apply(&json!({
+        "apiVersion": "v1", "kind": "Secret", "stringData": {"verify": "let-me-in-please"},
+        "metadata": {"name": "bot", "labels": {"whatsapp-operator.dev/use": "verify-token"}}
+    }))
+    .await;
+    rig.start().await;
+    let callback = || rig.sandbox.number(live).expect("it is there").webhook.callback;
+    let webhook = json!({"driftPolicy": "Report", "webhook": {
+        "callbackUrl": ours, "verifyTokenSecretRef": {"name": "bot", "key": "verify"}
+    }});
+    let both = json!({RETRY: "take-webhook", SEND_CODE: "from-git"});
+    let ways: [&[&str]; 3] = [
+        &["apply", "-f", "-"],
+        &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+        &["create", "-f", "-"],
+    ];
+    for (number, spec) in [(LIVE, &webhook), (NEW, &json!({}))] {
+        for way in ways {
+            apply_by(&rig, way, number, both.clone(), spec.clone()).await;
+            let why = |status: &Value, kind: &str| {
+                status["memory"]["consents"][kind]["refused"].as_str().unwrap_or_default().to_owned()
+            };
+            rig.until("support", "both refused", Duration::from_secs(60), |status| {
+                ["retry", "sendCode"].iter().all(|kind| why(status, kind).contains("came with the object"))
+            })
+            .await;
+            let (on, reason) = match number {
+                LIVE => ("WebhookRouted", "WebhookDiffers"),
+                _ => ("NumberVerified", "CodeNeeded"),
+            };
+            rig.until_condition("support", on, "False", Some(reason)).await;
+            kubectl(&rig, &["delete", "wac", "support"], "").await;
+        }
+        assert_eq!((callback().as_deref(), codes(&rig, number)), (Some(theirs), 0));
+    }
+    // A person sets one, or Git another one.
+    apply(&rig, LIVE, both.clone(), webhook).await;
+    rig.until_condition("support", "WebhookRouted", "False", Some("WebhookDiffers")).await;
+    rig.annotate("support", "retry", "anna-1").await;
+    rig.until_condition("support", "WebhookRouted", "True", None).await;
+    assert_eq!(callback().as_deref(), Some(ours));
+    kubectl(&rig, &["delete", "wac", "support"], "").await;
+    apply(&rig, NEW, both, json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    apply(&rig, NEW, json!({SEND_CODE: "from-git-2"}), json!({})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    assert_eq!(codes(&rig, NEW), 1);
 }
 
 #[rstest::rstest]

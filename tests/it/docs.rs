@@ -13,7 +13,8 @@ pub use typed::commands;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What runs make without being a page.
-const RUNNERS: &[&str] = &[".ci/run", ".github/workflows/test.yaml", ".pre-commit-config.yaml"];
+const RUNNERS: &[&str] =
+    &[".ci/run", ".github/workflows/test.yaml", ".github/workflows/outside.yaml", ".pre-commit-config.yaml"];
 
 #[test]
 fn every_path_that_a_page_names_exists() {
@@ -105,12 +106,17 @@ fn every_make_target_that_is_named_exists() {
             used += 1;
         }
     }
-    let workflow = read(".github/workflows/test.yaml");
-    for target in ["test", "demo", "image", "reproduce"] {
-        assert!(
-            workflow.lines().any(|line| line.trim() == format!("- run: make {target}")),
-            "no job runs make {target}"
-        );
+    for (workflow, targets) in [
+        ("test", &["test", "demo", "image", "reproduce"][..]),
+        ("outside", &["advisories", "reproduce", "plugin URL=https://plugin.example"]),
+    ] {
+        let workflow = read(&format!(".github/workflows/{workflow}.yaml"));
+        for target in targets {
+            assert!(
+                workflow.lines().any(|line| line.trim() == format!("- run: make {target}")),
+                "no job runs make {target}"
+            );
+        }
     }
     for runner in RUNNERS {
         assert!(

@@ -439,6 +439,61 @@ mod rooted {
         rig.start().await;
     }
 
+    /// A pod gets to its API server by two variables and three files, and by no proxy. The kubelet replaces its token.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_operator_finds_its_api_server_as_in_a_pod_and_takes_a_token_that_is_replaced() {
+        let (root, rig) = (Unpacked::new(), Rig::with_portfolio("pod").await);
+        let account = root.path("var/run/secrets/kubernetes.io/serviceaccount");
+        fs::create_dir_all(&account).expect("a folder");
+        // Whatever is taken from new folders here, the operator's user has to get in.
+        for folder in account.ancestors().take(5) {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        let put = |file: &str, text: &str| {
+            let (new, file) = (account.join("..new"), account.join(file));
+            fs::write(&new, text).expect("a file");
+            make_readable(&new);
+            fs::rename(new, file).expect("it is replaced at once");
+        };
+        // A token ends with the object that it is bound to.
+        rig.secret("first", serde_json::json!({})).await;
+        let token = async |more: &[&str]| {
+            let ask = ["create", "token", rig.account_name(), "--namespace", &rig.namespace];
+            let output = rig.plane.kubectl([&ask[..], more].concat()).await;
+            assert!(output.status.success(), "{}", stderr(&output));
+            stdout(&output).trim().to_owned()
+        };
+        put("token", &token(&["--bound-object-kind=Secret", "--bound-object-name=first"]).await);
+        put("ca.crt", &read(rig.plane.dir().join("ca.crt")));
+        put("namespace", &rig.namespace);
+
+        let (mut command, health) = (root.operator(), free_address());
+        let (host, port) = rig.plane.url().trim_start_matches("https://").rsplit_once(':').expect("a port");
+        command
+            .envs([("KUBERNETES_SERVICE_HOST", host), ("KUBERNETES_SERVICE_PORT", port)])
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .args(["run", "--namespace", &rig.namespace, "--graph-url", &rig.graph_url])
+            .args(["--health-listen", &health.to_string()]);
+        let mut operator = Process::spawn(command, root.path("log")).expect("it starts");
+        rig.until_serving(health).await;
+        rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
+
+        let delete = ["delete", "secret", "first", "--namespace", &rig.namespace];
+        assert!(rig.plane.kubectl(delete).await.status.success());
+        // The API server remembers for ten seconds whom it knew.
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        rig.channel("support", "+5511912345678", serde_json::json!({})).await;
+        let refused = "the token of this process has expired";
+        assert!(operator.wait_for_output(refused, Duration::from_secs(60)).await, "{}", operator.output());
+        put("token", &token(&[]).await);
+        // kube reads the file about once a minute, and who was refused waits before the next try.
+        let works = |status: &Value| status["stage"] == "Verifying";
+        rig.until("support", "work with the new token", Duration::from_secs(150), works).await;
+        operator.terminate();
+        let ended = operator.wait(Duration::from_secs(30)).await.expect("it ends");
+        assert!(ended.success(), "{ended}: {}", operator.output());
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn whoever_is_not_in_the_bundle_of_the_image_is_not_trusted() {
         let desk = Desk::new().await;

@@ -1,10 +1,15 @@
 //! Several operators that share a cluster by labels: each works on what carries its own, and nobody on the rest.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use serde_json::{Value, json};
 
 use crate::control_plane::Process;
+use crate::lead::Replica;
 use crate::rig::{Rig, free_address, message};
 
 const LABEL: &str = "sharding.whatsapp-operator.dev/key";
@@ -118,4 +123,90 @@ async fn a_claim_counts_inside_its_shard_and_attempts_count_across() {
     let second = rig.until("second", "the consent", Duration::from_secs(30), heard).await;
     assert_eq!(second["status"]["memory"]["ledger"], json!(null), "{second:#}");
     assert_eq!(rig.effects_on(digits), ["added", "code", "verified", "registered"]);
+}
+
+/// The values of both releases, as the page has them.
+pub fn values() -> [Value; 2] {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/growing.md"));
+    let page = page.expect("the page is there");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let values = blocks.filter(|block| block.contains("\nwatchLabelSelector: "));
+    let values: Vec<Value> = values.map(|block| serde_saphyr::from_str(block).expect("YAML")).collect();
+    values.try_into().expect("two releases")
+}
+
+/// What the chart starts the replicas of a release with: its account, and the arguments of its Deployment.
+struct Release {
+    kubeconfig: PathBuf,
+    args: Vec<String>,
+}
+
+impl Release {
+    async fn install(rig: &Rig, release: &str, mut values: Value) -> Self {
+        // All tests share the CRDs.
+        values["crds"] = json!({"enabled": false});
+        let rendered = rig.plane.helm_template_of(release, &rig.namespace, &values).await;
+        rig.plane.apply_rendered(&rig.namespace, &rendered).await;
+        let name = format!("{release}-whatsapp-operator");
+        let deployment = rig.get_of("Deployment", &name).await;
+        let args = deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        let args: Vec<String> = serde_json::from_value(args).expect("flags");
+        let own = ["--health-listen", "--log-format", "--log-level"];
+        let is_own = |flag: &String| own.iter().any(|own| flag.starts_with(own));
+        Self {
+            kubeconfig: rig.plane.service_account_kubeconfig(&rig.namespace, &name).await,
+            args: args.into_iter().skip(1).filter(|flag| !is_own(flag)).collect(),
+        }
+    }
+
+    fn start(&self, rig: &mut Rig) -> Replica {
+        let health = free_address();
+        let listen = health.to_string();
+        let mut flags = vec!["--health-listen", &listen];
+        flags.extend(self.args.iter().map(String::as_str));
+        Replica { process: rig.spawn_with(&self.kubeconfig, &flags), health }
+    }
+
+    /// One that leads, and one that stands by.
+    async fn pair(&self, rig: &mut Rig) -> (Replica, Replica) {
+        let first = self.start(rig);
+        first.until_it_leads(Duration::from_secs(20)).await;
+        let second = self.start(rig);
+        second.until_it_says("200", "stands by").await;
+        (first, second)
+    }
+}
+
+/// The two releases of `docs/growing.md`, with two replicas each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_shard_elects_a_leader_of_its_own_and_only_its_own_follows_one_that_is_killed() {
+    let mut rig = Rig::new("shard-leads").await;
+    let mut pairs = Vec::new();
+    for (name, values) in ["shard1", "shard2"].into_iter().zip(values()) {
+        rig.secret(&format!("{name}-meta"), json!({"token": rig.token})).await;
+        rig.portfolio(name, json!({})).await;
+        label(&rig, "wap", name, name).await;
+        pairs.push(Release::install(&rig, name, values).await.pair(&mut rig).await);
+    }
+    let (other, spare) = pairs.pop().expect("the second shard");
+    let (mut first, second) = pairs.pop().expect("the first shard");
+    let leases = Api::<Lease>::namespaced(rig.plane.admin_client(), &rig.namespace);
+    let held = async |shard: &str| {
+        let lease = leases.get(&format!("{shard}-whatsapp-operator")).await.expect("a Lease of its own");
+        let spec = lease.spec.expect("it is held");
+        (spec.holder_identity, spec.lease_transitions)
+    };
+    let before = (held("shard1").await, held("shard2").await);
+    assert_ne!(before.0.0, before.1.0);
+
+    first.process.kill_nine();
+    second.until_it_leads(Duration::from_secs(30)).await;
+    channel_in(&rig, "shard1", "one", NUMBERS[0]).await;
+    channel_in(&rig, "shard2", "two", NUMBERS[1]).await;
+    for name in ["one", "two"] {
+        rig.until_condition(name, "NumberVerified", "False", Some("CodeNeeded")).await;
+    }
+    assert!(held("shard1").await.0 != before.0.0 && held("shard2").await == before.1);
+    assert!(second.leads().await && other.leads().await && !spare.leads().await);
+    assert_eq!(other.all_logged(" leading ").len(), 1);
 }

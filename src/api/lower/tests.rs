@@ -716,6 +716,56 @@ fn a_consent_was_set_when_its_value_or_its_owner_says() {
     assert_eq!(consents(&consented(&long, &[])).send_code, Some(long), "none is cut");
 }
 
+/// What it is, the value, when each owner changed something and what it owns, and whether the value came with the object.
+type Came<'a> = (&'a str, &'a str, Vec<(&'a str, &'a Value)>, bool);
+
+#[test]
+fn a_consent_came_with_the_object_where_its_creator_set_it_and_changed_nothing_since() {
+    const CREATED: &str = "2026-03-01T12:00:00Z";
+    let own = || json!({".": {}, "f:whatsapp-operator.dev/send-code": {}});
+    let spec = || json!({".": {}, "f:phoneNumber": {}});
+    let annotations = own();
+    let (by_creator, by_another) = (
+        json!({"f:metadata": {"f:annotations": annotations}, "f:spec": spec()}),
+        json!({"f:metadata": {"f:annotations": own()}}),
+    );
+    let others = json!({"f:spec": spec()});
+    let cases: [Came<'_>; 9] = [
+        ("in the second of the creation", "one", vec![(CREATED, &by_creator)], true),
+        ("a webhook took its time", "one", vec![("2026-03-01T11:59:55Z", &by_creator)], true),
+        ("applied again, with a change", "one", vec![("2026-03-01T12:00:01Z", &by_creator)], false),
+        ("annotated at once", "one", vec![(CREATED, &by_another), (CREATED, &others)], false),
+        (
+            "annotated with the same",
+            "one",
+            vec![("2026-03-01T13:00:00Z", &by_another), (CREATED, &by_creator)],
+            true,
+        ),
+        ("nobody tells", "one", vec![], false),
+        ("a time of its own", "2026-03-01T11:59:58Z", vec![(CREATED, &by_creator)], false),
+        ("a time in the same second", "2026-03-01T12:00:00.7Z", vec![(CREATED, &by_creator)], false),
+        ("a time that lies ahead", "2099-01-01T00:00:00Z", vec![(CREATED, &by_creator)], true),
+    ];
+    for (what, value, owners, expected) in cases {
+        let owners = owners.into_iter().enumerate().map(|(n, (time, fields))| {
+            json!({"manager": n.to_string(), "operation": "Apply", "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields})
+        });
+        let mut metadata = json!({
+            "name": "support-br", "creationTimestamp": CREATED, "managedFields": owners.collect::<Vec<_>>(),
+            "annotations": {"whatsapp-operator.dev/send-code": value, "whatsapp-operator.dev/retry": "one"},
+        });
+        let of = |metadata: &Value| {
+            let metadata = serde_json::from_value(metadata.clone()).expect("metadata");
+            let consents = consents(&metadata);
+            assert!(!consents.retry_came, "{what}: of another annotation nothing is told");
+            consents.send_code_came
+        };
+        assert_eq!(of(&metadata), expected, "{what}");
+        metadata["creationTimestamp"] = Value::Null;
+        assert!(!of(&metadata), "{what}: one that was not created yet");
+    }
+}
+
 #[test]
 fn a_stored_spec_that_cannot_be_understood_stalls_with_the_field_and_the_remedy() {
     let mut spec = least();

@@ -6,6 +6,8 @@ use crate::{meta::error, telemetry::mask};
 const GONE: &str = "[redacted]";
 /// Digits of a PIN, and of a code.
 const DIGITS: usize = 6;
+/// What stands before a value that is a secret whatever it looks like, in small letters and without `_`.
+const KEYS: &[&str] = &["verifytoken", "accesstoken", "appsecret"];
 
 /// A text without what looks like a token of Meta's, an app secret or a proof: `EAA` and much behind it, or 32 hex digits
 /// and more in a row.
@@ -25,10 +27,44 @@ pub fn text(text: &str) -> String {
     clean + rest
 }
 
+/// A text without the values of keys that hold secrets: of `key=value` and `key: value`, in quotes or not.
+fn without_values(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_between = |c: char| matches!(c, '=' | ':' | '"' | '\'' | '\\' | ' ');
+    let is_end = |c: char| matches!(c, '&' | '"' | '\'' | '\\' | ',' | ';' | '}' | ')') || c.is_whitespace();
+    // Where a value ends whose quote was opened, itself escaped or not.
+    let closed = |behind: &str, quote: char, is_escaped: bool| {
+        let ends = behind.match_indices(quote).map(|(at, _)| at);
+        let mut ends = ends.filter(|at| behind[..*at].ends_with('\\') == is_escaped);
+        ends.next().map_or(behind.len(), |at| at - usize::from(is_escaped))
+    };
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_part) {
+        let end = rest[start..].find(|c| !is_part(c)).map_or(rest.len(), |end| start + end);
+        let key = rest[start..end].replace('_', "").to_ascii_lowercase();
+        let value = end + rest[end..].find(|c| !is_between(c)).unwrap_or(rest.len() - end);
+        clean.push_str(&rest[..end]);
+        rest = &rest[end..];
+        if KEYS.contains(&key.as_str()) && rest[..value - end].contains(['=', ':']) {
+            let (between, behind) = rest.split_at(value - end);
+            clean.push_str(between);
+            let quote = between.chars().last().filter(|last| matches!(last, '"' | '\''));
+            let end = match quote {
+                Some(quote) => closed(behind, quote, between[..between.len() - 1].ends_with('\\')),
+                None => behind.find(is_end).unwrap_or(behind.len()),
+            };
+            clean.push_str(if end == 0 { "" } else { GONE });
+            rest = &behind[end..];
+        }
+    }
+    clean + rest
+}
+
 /// A line of a log, which anything may have written: without whole phone numbers, and without six digits that stand alone,
 /// unless they are one of Meta's codes or a part of a time.
 pub fn line(line: &str) -> String {
-    let line = mask(&text(line));
+    let line = mask(&without_values(&text(line)));
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut clean = String::with_capacity(line.len());
     let mut rest = line.as_str();
@@ -82,6 +118,27 @@ mod tests {
                 "2026-03-01T12:00:03.123456Z account 300000000000001",
             ),
             ("Bearer EAAGm0PX4ZCpsBAJZBZA7abcdef", "Bearer [redacted]"),
+            (
+                "GET /?hub.verify_token=a-b.c%20d&hub.challenge=9",
+                "GET /?hub.verify_token=[redacted]&hub.challenge=9",
+            ),
+            (
+                "{\"verify_token\":\"Olá, \\\"mundo\\\"\",\"x\":1}",
+                "{\"verify_token\":\"[redacted]\",\"x\":1}",
+            ),
+            (
+                "{\"message\":\"{\\\"verify_token\\\": \\\"sesame\\\"}\"}",
+                "{\"message\":\"{\\\"verify_token\\\": \\\"[redacted]\\\"}\"}",
+            ),
+            (
+                "verifyToken: sesame refused, app_secret='short'",
+                "verifyToken: [redacted] refused, app_secret='[redacted]'",
+            ),
+            (
+                "when hub.verify_token is the one in webhook.verifyTokenSecretRef: name",
+                "when hub.verify_token is the one in webhook.verifyTokenSecretRef: name",
+            ),
+            ("verify_token=", "verify_token="),
             ("span abc123456 of 1234567 bytes", "span abc123456 of 1234567 bytes"),
         ] {
             assert_eq!(line(written), told);

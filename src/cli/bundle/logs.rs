@@ -179,6 +179,10 @@ mod tests {
     use super::*;
 
     const TOKEN: &str = "EAAGm0PX4ZCpsBAJZBZA7abcdef";
+    const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const VERIFY_TOKEN: &str = "open-sesame";
+    const PIN: &str = "271828";
+    const CODE: &str = "314159";
 
     fn pod(name: &str, restarts: i32) -> Value {
         let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
@@ -210,7 +214,11 @@ mod tests {
                     list(json!([pod("one", 1), pod("two", 0)])).into_response()
                 }
                 "/api/v1/namespaces/ops/pods/one/log" if query.contains("previous=true") => {
-                    format!("started\nout of memory at +5511912345678 with {TOKEN}\n").into_response()
+                    let form = format!("override_callback_uri=https://a.example&verify_token={VERIFY_TOKEN}&access_token={TOKEN}");
+                    let answer = json!({"fields": {"message": format!("{{\"pin\":\"{PIN}\"}}"), "code": CODE, "appSecret": APP_SECRET}});
+                    let asked = format!("GET /hook?hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1");
+                    format!("started\nout of memory at +5511912345678 with {TOKEN}\n{form}\n{answer}\n{asked}\ncode {CODE} refused\n")
+                        .into_response()
                 }
                 "/api/v1/namespaces/ops/pods/one/log" => {
                     assert!(query.contains("tailLines=1000") && query.contains("limitBytes=16777216"), "{query}");
@@ -253,7 +261,8 @@ mod tests {
             );
             assert_eq!(logs[1].ended.as_deref(), Some("OOMKilled, exit code 137"));
             let told = serde_json::to_string(&logs).expect("JSON");
-            for canary in [TOKEN, "5511912345678", "271828"] {
+            assert_eq!(logs[1].lines.len(), 6, "{told}");
+            for canary in [TOKEN, APP_SECRET, VERIFY_TOKEN, PIN, CODE, "5511912345678"] {
                 assert!(!told.contains(canary), "{canary} is in {told}");
             }
             let why = "cannot read the log of container operator of pod ops/two: dial tcp: node away";

@@ -370,7 +370,7 @@ impl Secrets for PlanSecrets {
 
     async fn picture(&self, source: &PictureSource) -> PictureBytes {
         match self {
-            Self::Assumed { .. } => PictureBytes::Found(png(SIDE, SIDE)),
+            Self::Assumed { .. } => PictureBytes::Found(png(SIDE, SIDE).into()),
             Self::Cluster(secrets) => secrets.picture(source).await,
         }
     }

@@ -284,11 +284,11 @@ fn a_channel_that_becomes_unusable_keeps_what_was_known_of_it_until_another_of_i
 #[test]
 fn a_portfolio_that_cannot_be_used_stands_behind_its_channels_after_a_restart_and_as_before() {
     let granted = json!([{"namespaces": ["shop"]}]);
-    let many: Vec<_> = (0..2_000).map(|n| json!({"namespaces": [format!("shop-{n}")]})).collect();
+    let many: Vec<_> = (0..12_000).map(|n| json!({"namespaces": [format!("shop-{n}")]})).collect();
     for (what, access, behind) in [
         ("granted", &granted, Some(Backing::Unknown)),
         ("not granted", &json!([]), None),
-        ("more is granted than is kept", &json!(many), None),
+        ("more is granted than is kept", &json!(many), Some(Backing::Lost(jiff::Timestamp::UNIX_EPOCH))),
     ] {
         let index = still();
         let of = put_portfolio(&index, &fat(portfolio(access)));
@@ -296,6 +296,27 @@ fn a_portfolio_that_cannot_be_used_stands_behind_its_channels_after_a_restart_an
         assert_eq!(index.portfolios.backing(&of, "meta"), Some(Backing::Unknown), "{what}");
         let view = PortfolioView::spec_invalid("meta", "acme", "", "it is too large");
         assert!(index.portfolios.publish(&of, "p1", view, None), "{what}: its channels hear why");
+    }
+    // What it grants is not known, so nobody elsewhere may use it, and what was won is kept for an hour.
+    for (what, status, keeps) in [
+        ("its number is known", json!({"phoneNumberId": "7", "stage": "Ready"}), true),
+        ("it never acted", Value::Null, false),
+    ] {
+        let index = still();
+        let of = put_portfolio(&index, &fat(portfolio(&json!(many))));
+        assert!(!index.portfolios.may_use(&of, "shop"));
+        index.take_portfolio(&News::Filled);
+        let old = put_channel(&index, &claiming("old", 1, &status));
+        let mut rival = claiming("young", 2, &Value::Null);
+        rival["metadata"]["namespace"] = json!("meta");
+        let rival = put_channel(&index, &rival);
+        index.take_channel(&News::Filled);
+        assert_eq!(claim(&index, &rival) == Claim::Other { name: None }, keeps, "{what}");
+        // Once it is smaller it grants what it says.
+        put_portfolio(&index, &portfolio(&json!([])));
+        assert_eq!(index.portfolios.backing(&of, "shop"), None, "{what}");
+        assert!(!matches!(claim(&index, &rival), Claim::Other { .. }), "{what}");
+        assert!(index.claims.known(&old).is_some());
     }
     let index = still();
     let of = put_portfolio(&index, &portfolio(&granted));

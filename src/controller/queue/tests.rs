@@ -272,6 +272,35 @@ async fn accounts_that_hang_keep_another_waiting_no_longer_than_it_takes_to_see_
     assert!(after <= SLOW * 11, "{after:?}");
 }
 
+/// How many crowds have their turns in a class.
+fn opened(queue: &Queue<String>, class: Urgency) -> usize {
+    queue.0.lock().lines[index(class)].open.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_in_progress_waits_for_no_crowds_that_are_looked_at_for_drift() {
+    let queue = Queue::new(2 * OPEN);
+    let show = |key: String, account: usize, class| {
+        let seen = Seen::of(&meta(&key, 1, None), &[]);
+        queue.shows(&key, lane(&account.to_string(), "1"), seen, class);
+    };
+    for account in 0..OPEN {
+        (0..6).for_each(|n| show(format!("{account}-{n}"), account, Urgency::Drift));
+    }
+    let mut waiting = Vec::new();
+    while let Some(begun) = { queue.0.lock().next(Instant::now()) } {
+        let mut seat = queue.turn(&begun).place;
+        seat.leave();
+        waiting.push(seat);
+    }
+    assert_eq!(opened(&queue, Urgency::Drift), OPEN, "all of them have their turns");
+    show("look".into(), OPEN, Urgency::Drift);
+    assert!(queue.0.lock().next(Instant::now()).is_none(), "one more look waits");
+    show("step".into(), OPEN, Urgency::Transitional);
+    let begun = { queue.0.lock().next(Instant::now()) }.expect("the step begins at once");
+    assert_eq!((begun.key.as_str(), begun.class), ("step", Urgency::Transitional));
+}
+
 #[tokio::test(start_paused = true)]
 async fn crowds_whose_turns_moved_to_another_class_keep_no_other_from_beginning() {
     let queue = Queue::new(2 * OPEN);
@@ -288,7 +317,7 @@ async fn crowds_whose_turns_moved_to_another_class_keep_no_other_from_beginning(
         seat.leave();
         seats.push((begun, seat));
     }
-    assert_eq!(queue.0.lock().open.len(), OPEN, "all of them have their turns");
+    assert_eq!(opened(&queue, Urgency::Drift), OPEN, "all of them have their turns");
     for account in 0..OPEN {
         (0..6).for_each(|n| queue.ask(&format!("{account}-{n}"), Urgency::Person));
     }
@@ -883,6 +912,77 @@ async fn how_many_stand_in_line_is_told_by_class() {
     queue.ask(&"two", Urgency::Person);
     let depths = queue.depths();
     assert_eq!(depths.map(|(_, depth)| depth), [1, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_woken_and_waits_for_the_pace_stands_in_line_since_then() {
+    let queue = Queue::new(1);
+    let all: Vec<_> = (0..3 * CROWD).map(|n| format!("{n:03}")).collect();
+    for key in &all {
+        let seen = Seen::of(&meta(key, 1, None), &[]);
+        queue.shows(key, lane("a", "1"), seen, Urgency::Drift);
+    }
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = |_: Turn<String>| async { Next { after: None, class: Urgency::Drift } };
+    let running = queue.run(Pulse::new(), work, move |class, delay| _ = tell.send((class, delay)));
+    let waking = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        queue.wake(all.clone());
+        let drift = queue.depths()[index(Urgency::Drift)].1;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drift
+    };
+    let drift = tokio::select! { () = running => 0, drift = waking => drift };
+    assert_eq!(drift, all.len(), "all of them wait");
+    let delays: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).skip(all.len()).collect();
+    let longest = delays.iter().map(|(_, delay)| *delay).max();
+    let paced = PACE * (2 * CROWD - 1);
+    assert!(delays.len() == all.len() && longest.is_some_and(|longest| longest >= paced), "{longest:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stands_in_line_for_another_place_is_told_how_long_too() {
+    let queue = Queue::new(1);
+    shows(&queue, "waits", lane("a", "1"), Urgency::Drift);
+    shows(&queue, "works", lane("b", "1"), Urgency::Drift);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = |turn: Turn<&'static str>| async move {
+        let Turn { key, mut place, .. } = turn;
+        if key == "waits" {
+            place.leave();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            place.enter().await;
+        } else {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+        }
+        Next { after: None, class: Urgency::Drift }
+    };
+    let running = queue.run(Pulse::new(), work, move |_, delay| _ = tell.send(delay.as_secs()));
+    let _ = tokio::time::timeout(Duration::from_secs(30), running).await;
+    let delays: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    assert_eq!(delays, [0, 0, 7]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_never_ends_is_given_up_and_comes_again() {
+    let queue = Queue::new(1);
+    shows(&queue, "hangs", lane("a", "1"), Urgency::Edit);
+    shows(&queue, "sound", lane("b", "1"), Urgency::Drift);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let work = |turn: Turn<&'static str>| {
+        let tell = tell.clone();
+        async move {
+            let Turn { key, place: _place, .. } = turn;
+            let _ = tell.send(key);
+            if key == "hangs" {
+                std::future::pending::<()>().await;
+            }
+            Next { after: None, class: Urgency::Drift }
+        }
+    };
+    let _ = tokio::time::timeout(LONGEST * 3 / 2, queue.run(Pulse::new(), work, |_, _| {})).await;
+    let order: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    assert_eq!(order, ["hangs", "sound", "hangs"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use crate::engine::{
         block::Block,
         condition_type::ConditionType,
         consent::{CONSENT_LENGTH, is_too_long},
-        desired::Management,
+        desired::{DesiredConsents, Management},
         id::Fact,
         memory::{ConsentAnswer, ConsentKind, Memory},
         observed::ListState,
@@ -25,6 +25,9 @@ use crate::engine::{
 
 /// Those of which each value is one act.
 const USED_UP: [ConsentKind; 3] = [ConsentKind::SendCode, ConsentKind::Retry, ConsentKind::Official];
+
+/// Why one is refused that nobody set on this object.
+const CAME: &str = "not done: it came with the object when that was created, so nobody may be there who wants it now; set it again, to a new value";
 
 /// Answers what this pass can answer and keeps the rest for a bounded time.
 pub(super) fn answer(
@@ -44,18 +47,18 @@ pub(super) fn answer(
             answers.push((kind, answer));
         }
     }
-    if has_looked && let Some(value) = asked(pass.desired, ConsentKind::Reconcile, memory) {
+    if has_looked && let Some(value) = asked(&pass.desired.consents, ConsentKind::Reconcile, memory) {
         let (value, at) = (value.clone(), pass.now);
         let answer = ConsentAnswer { value, at, used_for: None, refused: None, again: None };
         answers.push((ConsentKind::Reconcile, answer));
     }
     if !is_full {
-        note_met(pass, memory);
+        answers.extend(note_met(&pass.desired.consents, memory, pass.now));
     }
     if is_full {
         answers.extend(step.and_then(|planned| aside::used(planned, pass.now)));
         for kind in USED_UP {
-            let pending = open(pass.desired, kind, memory, pass.now);
+            let pending = open(&pass.desired.consents, kind, memory, pass.now);
             let Some(pending) = pending.filter(|pending| !is_used(step, kind, &pending.value)) else {
                 continue;
             };
@@ -81,13 +84,27 @@ pub(super) fn answer(
     answers
 }
 
-/// Of a pass that may use none: when each open value was first met. Once a value may be used again, that counts.
-pub(super) fn note_met(pass: &Pass, memory: &mut Memory) {
+/// Of a pass that may use none: when each open value was first met. Once a value may be used again, that counts. One that
+/// came with the object is refused already now: later nobody can tell.
+pub fn note_met(
+    consents: &DesiredConsents,
+    memory: &mut Memory,
+    now: Timestamp,
+) -> Vec<(ConsentKind, ConsentAnswer)> {
+    let mut answers = Vec::new();
     for kind in USED_UP {
-        if let Some(pending) = open(pass.desired, kind, memory, pass.now).filter(|pending| pending.is_new) {
-            keep(memory, kind, pending);
+        let pending = open(consents, kind, memory, now).filter(|pending| pending.is_new);
+        match pending {
+            Some(pending) if pending.came => {
+                let answer = ConsentAnswer::refused(&pending.value, now, CAME.into());
+                memory.note_answer(kind, answer.clone());
+                answers.push((kind, answer));
+            }
+            Some(pending) => keep(memory, kind, pending),
+            None => {}
         }
     }
+    answers
 }
 
 /// Of a pass that looks at nothing: a look that was asked for is refused where another channel manages the number, since
@@ -98,7 +115,7 @@ pub(super) fn answer_idle(
     block: &Block,
 ) -> Vec<(ConsentKind, ConsentAnswer)> {
     let kind = ConsentKind::Reconcile;
-    let value = asked(pass.desired, kind, memory).filter(|_| block.reason == Reason::NumberClaimed);
+    let value = asked(&pass.desired.consents, kind, memory).filter(|_| block.reason == Reason::NumberClaimed);
     let Some(value) = value else { return Vec::new() };
     let answer = ConsentAnswer::refused(value, pass.now, format!("not done: {}", block.message));
     memory.note_answer(kind, answer.clone());
@@ -112,7 +129,7 @@ fn keep(memory: &mut Memory, kind: ConsentKind, pending: Pending) {
 
 /// The answer to what can be no consent: a value that had its answer before, or is too long to be told from others.
 fn refused_at_sight(pass: &Pass, memory: &Memory, kind: ConsentKind) -> Option<ConsentAnswer> {
-    let value = standing(pass.desired, kind).filter(|_| memory.unknown.is_none())?;
+    let value = standing(&pass.desired.consents, kind).filter(|_| memory.unknown.is_none())?;
     if let Some(before) = memory.came_again(kind, value) {
         let was = if before.used_for.is_some() { "answered" } else { "there before," };
         let why = format!(
@@ -159,6 +176,9 @@ fn if_refused(
     let Asked { kind, pending, has_beside } = *asked;
     if pending.is_new && is_late(pending, pass.limits, pass.now) {
         return Some(set_long_ago(pending, pass));
+    }
+    if pending.came {
+        return Some(CAME.into());
     }
     // A code is for later, and so is a retry of settings. A retry of the registration steps is for what waits for a
     // person now. If it were kept until the current step is refused, it would cause a second attempt at once.
@@ -235,6 +255,6 @@ pub(super) fn kept_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
     if pass.desired.management != Management::Full {
         return None;
     }
-    let open = USED_UP.into_iter().filter_map(|kind| open(pass.desired, kind, memory, pass.now));
+    let open = USED_UP.into_iter().filter_map(|kind| open(&pass.desired.consents, kind, memory, pass.now));
     open.map(|pending| later(pending.since, pass.limits.consent_kept)).min()
 }

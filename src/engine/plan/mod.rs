@@ -32,6 +32,8 @@ mod undecided;
 mod username;
 mod verify;
 
+pub use consent::note_met;
+
 use std::{convert::Infallible, sync::Arc};
 
 use jiff::Timestamp;
@@ -174,8 +176,8 @@ pub fn plan(
         return going(&pass, memory, since);
     }
     if let Some(block) = idle(&pass) {
-        consent::note_met(&pass, &mut memory);
-        let answered = consent::answer_idle(&pass, &mut memory, &block);
+        let mut answered = consent::note_met(&desired.consents, &mut memory, now);
+        answered.extend(consent::answer_idle(&pass, &mut memory, &block));
         let next = later(now, limits.look_at_least);
         return Plan {
             step: None,

@@ -78,7 +78,7 @@ impl<'a> Pass<'a> {
         limits: &'a Limits,
         now: Timestamp,
     ) -> Self {
-        let usable = |kind| consent::usable(desired, kind, memory, limits, now);
+        let usable = |kind| consent::usable(&desired.consents, kind, memory, limits, now);
         Self {
             desired,
             observed,

@@ -83,9 +83,19 @@ pub(super) fn uploaded(
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
         // What was uploaded is there all the same.
-        PictureFact::Unreadable(_) if !is_asked && was_settled(pass.desired, memory, facts) => return Ok(()),
+        unread if unread.is_unread() && !is_asked && was_settled(pass.desired, memory, facts) => {
+            return Ok(());
+        }
         PictureFact::Unreadable(why) => {
             let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
+            return Err(stop(Reason::PictureUnreadable, said));
+        }
+        PictureFact::NoRoom => {
+            let said = format!(
+                "{} was not read: the operator has no room in memory for one more picture at the moment; {}",
+                source.field(),
+                again(pass)
+            );
             return Err(stop(Reason::PictureUnreadable, said));
         }
     };

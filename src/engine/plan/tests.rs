@@ -25,8 +25,8 @@ use crate::engine::{
         action::Action,
         condition_type::ConditionType,
         desired::{
-            Access, CodeRequest, Connection, Desired, DesiredProfile, Management, Names, PinPolicy,
-            VerificationMethod, WhileNameInReview,
+            Access, CodeRequest, Connection, Desired, DesiredConsents, DesiredProfile, Management, Names,
+            PinPolicy, VerificationMethod, WhileNameInReview,
         },
         failure::{Class, Failure, Refusal, Said, Scope},
         id::{
@@ -2039,6 +2039,66 @@ fn a_consent_is_for_now() {
     let late = kept.after(5 * MINUTE);
     assert_eq!(late.plan().answered.len(), 1, "it is kept since it was set");
     assert_eq!(free(late.pass()).says(), "CodeNeeded");
+}
+
+/// The values stood in what the object was created from.
+fn came(desired: &mut crate::engine::desired::Desired) {
+    let consents = &mut desired.consents;
+    (consents.send_code_came, consents.retry_came, consents.official_came) = (true, true, true);
+}
+
+/// A manifest in Git that is applied to an object that was deleted.
+#[test]
+fn a_consent_that_came_with_the_object_does_nothing_and_says_so_and_one_that_is_set_on_it_does() {
+    let unset = || {
+        world().own().registered().webhook().act(StepKind::RouteWebhook, refused(2200, None, Class::Person))
+    };
+    let cases: [(World, ConsentKind, StepKind); 3] = [
+        (world().own(), ConsentKind::SendCode, StepKind::RequestCode),
+        (approved_and_not_live(), ConsentKind::Retry, StepKind::Register),
+        (unset().after(MINUTE), ConsentKind::Retry, StepKind::RouteWebhook),
+    ];
+    for (world, kind, step) in cases {
+        let asked = || world.clone().desire(consent(kind, "from Git"));
+        assert_eq!(asked().says(), step.as_str(), "where it was set on the object");
+        let first = asked().desire(came);
+        let plan = first.plan();
+        assert_eq!(plan.step, None, "{kind:?}");
+        let (of, answer) = &plan.answered[0];
+        let why = answer.refused.as_deref().unwrap();
+        assert_eq!((*of, answer.used_for.clone(), plan.answered.len()), (kind, None, 1));
+        assert!(
+            why.contains("came with the object") && why.contains("set it again, to a new value"),
+            "{why}"
+        );
+        // Whoever created it changes something else, which makes the value look as if it was set then.
+        let told =
+            first.pass().desire(|d| (d.consents.send_code_came, d.consents.retry_came) = (false, false));
+        assert_eq!((told.plan().step, told.plan().answered.len()), (None, 0), "{kind:?}");
+        assert_eq!(told.desire(consent(kind, "anna-1")).says(), step.as_str());
+        // The same where nothing may be done when it is first met.
+        for stop in 0..3 {
+            let ours = world.observed.claim.clone();
+            let stopped = |world: World, is: bool| match stop {
+                0 => world.desire(|d| d.suspend = is),
+                1 => world.desire(|d| {
+                    d.management = if is { Management::ObserveOnly } else { Management::Full };
+                }),
+                _ => world.see(|o| o.claim = if is { Claim::Other { name: None } } else { ours.clone() }),
+            };
+            let met = stopped(asked().desire(came), true);
+            assert_eq!((met.plan().step, met.plan().answered.len()), (None, 1), "{kind:?}, {stop}");
+            let resumed = stopped(met.pass(), false).desire(|d| d.consents = DesiredConsents::default());
+            assert_eq!(resumed.desire(consent(kind, "from Git")).plan().step, None, "{kind:?}, {stop}");
+        }
+        // A version before kept it, and it goes on being kept.
+        let until = later(world.now, MINUTE);
+        let kept = asked()
+            .portfolio(|v| v.throttled_until = Some(until))
+            .pass()
+            .portfolio(|v| v.throttled_until = None);
+        assert_eq!(kept.desire(came).says(), step.as_str(), "{kind:?}");
+    }
 }
 
 #[test]

@@ -85,7 +85,13 @@ pub(in crate::engine) fn read_due(
     if is_settled(memory, facts, &read.fact) {
         return Some(later(read.at, every(is_url, limits)));
     }
-    let again = later(read.at, if is_url { limits.picture_url_again } else { limits.look_at_least });
+    let pause = match (&read.fact, is_url) {
+        // Others are done soon.
+        (PictureFact::NoRoom, _) => limits.credential_poll_ready,
+        (_, true) => limits.picture_url_again,
+        (_, false) => limits.look_at_least,
+    };
+    let again = later(read.at, pause);
     let PictureFact::Usable { sum } = &read.fact else { return Some(again) };
     let from = held_until(memory, sum, limits).unwrap_or(Timestamp::MIN);
     let mut tries = memory.ledger.of(StepKind::WritePicture).iter().filter(|entry| entry.counts());

@@ -306,20 +306,60 @@ impl Desired {
     }
 }
 
-/// Values of the consent annotations. When one was set counts for those that are good for a while only; a look does no
-/// harm later either.
+/// Values of the consent annotations. When one was set counts for those that are good for a while only, and so does
+/// whether it came with the object, and says no time of its own. A look does no harm later either.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct DesiredConsents {
     pub send_code: Option<String>,
     /// When that was set, as far as the object tells.
     pub send_code_set: Option<Timestamp>,
+    pub send_code_came: bool,
     pub retry: Option<String>,
     /// When that was set, as far as the object tells.
     pub retry_set: Option<Timestamp>,
+    pub retry_came: bool,
     pub official: Option<String>,
     /// When that was set, as far as the object tells.
     pub official_set: Option<Timestamp>,
+    pub official_came: bool,
     pub reconcile: Option<String>,
+}
+
+impl DesiredConsents {
+    /// The same for who meets these values now, and met some of them before: no value was set after it was first met, and one
+    /// that came with the object did so for good.
+    ///
+    /// ```
+    /// use whatsapp_operator::engine::desired::DesiredConsents;
+    /// let (noon, one): (jiff::Timestamp, jiff::Timestamp) =
+    ///     ("2026-03-01T12:00:00Z".parse().unwrap(), "2026-03-01T13:00:00Z".parse().unwrap());
+    /// let met = |value: &str| DesiredConsents { retry: Some(value.into()), ..DesiredConsents::default() };
+    /// let first = met("anna-1").met(None, noon);
+    /// assert_eq!(met("anna-1").met(Some(&first), one).retry_set, Some(noon));
+    /// assert_eq!(met("anna-2").met(Some(&first), one).retry_set, Some(one));
+    /// ```
+    #[must_use]
+    pub fn met(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        let earliest = |set: Option<Timestamp>, before: Option<Timestamp>| {
+            [set, before].into_iter().flatten().fold(now, Timestamp::min)
+        };
+        let before = before.cloned().unwrap_or_default();
+        let is_same = self.send_code == before.send_code;
+        self.send_code_set = Some(earliest(self.send_code_set, before.send_code_set.filter(|_| is_same)));
+        self.send_code_came |= is_same && before.send_code_came;
+        let is_same = self.retry == before.retry;
+        self.retry_set = Some(earliest(self.retry_set, before.retry_set.filter(|_| is_same)));
+        self.retry_came |= is_same && before.retry_came;
+        let is_same = self.official == before.official;
+        self.official_set = Some(earliest(self.official_set, before.official_set.filter(|_| is_same)));
+        self.official_came |= is_same && before.official_came;
+        self
+    }
+
+    /// Whether there is one that is good for a while only.
+    pub fn is_timed(&self) -> bool {
+        self.send_code.is_some() || self.retry.is_some() || self.official.is_some()
+    }
 }
 
 /// A validated portfolio.

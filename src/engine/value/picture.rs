@@ -21,6 +21,15 @@ pub enum PictureFact {
     Unusable(String),
     /// It could not be read now, and why.
     Unreadable(String),
+    /// It was not read: too many others were in memory.
+    NoRoom,
+}
+
+impl PictureFact {
+    /// Whether nothing is known of it now, and that passes.
+    pub(in crate::engine) fn is_unread(&self) -> bool {
+        matches!(self, Self::Unreadable(_) | Self::NoRoom)
+    }
 }
 
 /// A read of a source.

@@ -93,7 +93,7 @@ impl TokenFacts {
     }
 
     /// The earlier of the two ends of a token.
-    pub(in crate::engine) fn end(&self) -> Option<Timestamp> {
+    pub fn end(&self) -> Option<Timestamp> {
         [self.expires_at, self.data_access_expires_at].into_iter().flatten().min()
     }
 }

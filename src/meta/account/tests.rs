@@ -40,7 +40,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let clock = Arc::new(Hands(Mutex::new("2026-11-22T12:00:00Z".parse().unwrap())));
-        let shared = Arc::new(Shared::new(Arc::clone(&clock) as Arc<dyn Clock>));
+        let shared = Arc::new(Shared::within(Arc::clone(&clock) as Arc<dyn Clock>, usize::MAX, |_| 0));
         Self { clock, shared, reads: Arc::default(), gate: Arc::default() }
     }
 

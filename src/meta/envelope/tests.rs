@@ -152,3 +152,28 @@ fn a_wait_ends_when_meta_says_or_else_when_its_page_does() {
     assert_eq!(until(133_010, "", None), None);
     assert_eq!(until(133_005, "try again in 5 minutes", None), None);
 }
+
+#[test]
+fn a_lock_of_codes_ends_when_the_sentence_for_people_says() {
+    let read = |code: i64, sentence: &str| {
+        let answer = json!({"error": {"code": code, "message": "m", "error_user_msg": sentence}});
+        let refusal = Envelope::of(&answer).unwrap().unwrap().refusal(Edge::VerifyCode, 400, None, at());
+        (refusal.class, refusal.until.map(|until| until.as_second() - at().as_second()))
+    };
+    let hours = |n: i64| Some(n * 3_600);
+    assert_eq!(
+        read(136_024, "We could not send the code. Try again in 720 minutes."),
+        (Class::WaitUntil, hours(12))
+    );
+    assert_eq!(read(136_024, "Try again later."), (Class::WaitUntil, hours(1)));
+    assert_eq!(read(136_025, "Too many wrong codes. Try again in 12 hours."), (Class::WaitUntil, hours(12)));
+    // No lock is named, only how long codes are valid.
+    for sentence in ["The code is wrong.", "A code is valid for 10 minutes. Ask for another.", "Try again."] {
+        assert_eq!(read(136_025, sentence), (Class::Person, None), "{sentence}");
+    }
+    assert_eq!(
+        read(133_005, "Try again in 5 minutes."),
+        (Class::Person, None),
+        "the PIN is wrong all the same"
+    );
+}

@@ -229,6 +229,8 @@ fn is_not_sent<T: std::fmt::Debug>(outcome: Result<T, Failure>) -> bool {
     }
 }
 
+static IMAGE: Bytes = Bytes::from_static(b"image");
+
 type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 
 #[tokio::test]
@@ -252,7 +254,7 @@ async fn no_write_leaves_a_process_that_may_not_write() {
         Box::pin(client.deregister(account, number)),
         Box::pin(client.write_profile(account, number, &profile)),
         Box::pin(client.set_app_webhook("https://h/", secret, &[])),
-        Box::pin(client.write_picture(account, number, b"image", PictureKind::Png)),
+        Box::pin(client.write_picture(account, number, &IMAGE, PictureKind::Png)),
         Box::pin(client.claim_username(account, number, "example", false)),
         Box::pin(client.request_official(account, number, &official)),
     ];
@@ -277,7 +279,7 @@ async fn a_picture_goes_no_further_once_the_process_may_not_write() {
     let broken = || [session(), Reply::Close, Reply::Json(200, json!({"file_offset": 2})), handle(), done()];
     let (whole_of, broken_of) = (whole().len(), broken().len());
     let write = async |bench: &Bench| {
-        bench.client.write_picture(&account(), &number(), b"image", PictureKind::Png).await
+        bench.client.write_picture(&account(), &number(), &IMAGE, PictureKind::Png).await
     };
     for requests in 0..whole_of {
         let bench = until(requests, whole()).await;
@@ -335,7 +337,7 @@ async fn on_a_connection_that_stands_each_request_of_a_write_asks_too() {
     may.store(false, Ordering::Relaxed);
     assert!(is_not_sent(client.register(account, number, pin).await), "a write");
     assert!(is_not_sent(client.subscribe(account).await), "the read before a write");
-    let uploaded = client.write_picture(account, number, b"image", PictureKind::Png).await;
+    let uploaded = client.write_picture(account, number, &IMAGE, PictureKind::Png).await;
     assert!(is_not_sent(uploaded), "an upload");
     assert_eq!(seen.load(Ordering::Relaxed), 1);
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{AccountsPage, Key, Lists, ROOM};
+use super::{AccountsPage, KEPT_LISTS, Key, Lists, ROOM, lock};
 use crate::{
-    engine::{failure::Failure, fixture::reachable, look::Urgency},
+    engine::{failure::Failure, fixture::reachable, look::Urgency, portfolio::Reachable},
     meta::{
         edge::Edge,
         fixture::{Bench, Reply, Seen, credential, refused},
@@ -237,9 +237,132 @@ async fn a_list_that_is_too_large_is_no_list_and_nothing_large_is_kept_of_it() {
     panic!("it has no end");
 }
 
+const MIB: usize = 1_048_576;
+
+/// A page with so many accounts, each of which has 20 MiB.
+fn fat(accounts: usize, next: Next) -> AccountsPage {
+    let name: Arc<str> = "x".repeat(20 * MIB).into();
+    let one = |n: usize| Reachable { name: Some(name.clone()), ..reachable(&format!("3{n}")) };
+    AccountsPage { accounts: (0..accounts).map(one).collect(), bytes: 10, skipped: BTreeSet::new(), next }
+}
+
+fn key(business: &str, version: &str) -> Key {
+    Key { business: business.into(), version: version.into(), edge: Edge::OwnedAccounts }
+}
+
+/// Whose lists are kept, by business and version.
+fn kept(lists: &Lists) -> Vec<String> {
+    let slots = lock(&lists.0);
+    let filled = slots.iter().filter(|(_, slot)| slot.bytes > 0);
+    let mut kept: Vec<_> = filled.map(|(key, _)| format!("{}/{}", key.business, key.version)).collect();
+    kept.sort();
+    let bytes: usize = slots.values().map(|slot| slot.bytes).sum();
+    assert!(bytes <= KEPT_LISTS, "{bytes}");
+    kept
+}
+
+#[tokio::test]
+async fn lists_of_all_portfolios_have_one_bound_and_those_with_little_keep_it() {
+    let bench = Bench::new([]).await;
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let lists = Lists::default();
+    let read = async |business: &str, version: &str, page: AccountsPage| {
+        bench.clock.pass(Duration::from_secs(1));
+        let read = |_| async { Ok(page) };
+        lists.go_on(key(business, version), bench.now(), Urgency::Transitional, &clock, read).await
+    };
+    let small = || AccountsPage { accounts: vec![reachable("39")], ..fat(0, Next::End) };
+    for business in ["small", "a", "b", "c"] {
+        let page = if business == "small" { small() } else { fat(1, Next::End) };
+        read(business, "1", page).await;
+    }
+    assert_eq!(kept(&lists), ["a/1", "b/1", "c/1", "small/1"]);
+    read("d", "1", fat(1, Next::End)).await;
+    assert_eq!(kept(&lists), ["b/1", "c/1", "d/1", "small/1"], "of equal ones the oldest goes");
+    read("c", "2", fat(1, Next::End)).await;
+    assert_eq!(kept(&lists), ["b/1", "c/2", "d/1", "small/1"], "whoever has two loses the older one");
+    let listing = read("e", "1", fat(2, Next::After("1".into()))).await;
+    let (failure, again) = listing.held.unwrap();
+    assert_eq!(failure, Failure::TooLarge("Meta's lists of accounts have more than 64 MiB together".into()));
+    assert!(again.duration_since(bench.now()).as_secs() > 3_590 && listing.newer.is_empty());
+    assert_eq!(kept(&lists), ["b/1", "c/2", "d/1", "small/1"], "and whoever has the most has none");
+    assert_eq!(read("other", "1", small()).await.whole.unwrap().accounts.len(), 1);
+    assert_eq!(kept(&lists).len(), 5);
+}
+
+#[tokio::test]
+async fn a_list_that_gave_way_while_a_page_was_under_way_is_begun_anew_and_is_never_a_half() {
+    let bench = Bench::new([]).await;
+    let clock: Arc<dyn Clock> = bench.clock.clone();
+    let lists = Lists::default();
+    let asked = std::sync::Mutex::new(Vec::new());
+    let begin = |business: &str| {
+        let (let_go, comes) = oneshot::channel();
+        let read = |from: super::Position| {
+            asked.lock().unwrap().push(from.after);
+            async { Ok(comes.await.unwrap()) }
+        };
+        bench.clock.pass(Duration::from_secs(1));
+        let mut asking =
+            Box::pin(lists.go_on(key(business, "1"), bench.now(), Urgency::Transitional, &clock, read));
+        assert!(asking.as_mut().now_or_never().is_none(), "it waits for its page");
+        (let_go, asking)
+    };
+    let (let_go, asking) = begin("a");
+    assert!(let_go.send(fat(1, Next::After("2".into()))).is_ok());
+    asking.await;
+    let (last_of_a, asking_a) = begin("a");
+    for business in ["b", "c", "d"] {
+        let (let_go, asking) = begin(business);
+        assert!(let_go.send(fat(1, Next::End)).is_ok());
+        asking.await;
+    }
+    assert_eq!(kept(&lists), ["b/1", "c/1", "d/1"]);
+    assert!(last_of_a.send(AccountsPage { accounts: vec![reachable("39")], ..fat(0, Next::End) }).is_ok());
+    let listing = asking_a.await;
+    assert!(listing.whole.is_none() && listing.held.is_none(), "{listing:?}");
+    let (let_go, asking) = begin("a");
+    assert!(let_go.send(AccountsPage { accounts: vec![reachable("38")], ..fat(0, Next::End) }).is_ok());
+    assert_eq!(asking.await.whole.unwrap().accounts.len(), 1);
+    let asked = asked.lock().unwrap();
+    assert_eq!((asked[1].as_deref(), asked.last().unwrap()), (Some("2"), &None));
+}
+
+#[tokio::test]
+async fn of_the_lists_of_one_business_those_of_two_versions_are_kept() {
+    let bench = Bench::new((0..40).map(|_| page([1], None))).await;
+    let kept = || lock(&bench.client.inner.lists.0).len();
+    bench.client.client_accounts(bench.now(), Urgency::Transitional).await;
+    for n in 0..30 {
+        bench.clock.pass(Duration::from_secs(60));
+        let version = if n % 2 == 0 { "old".to_owned() } else { n.to_string() };
+        let turned = bench.meta.graph(credential(&version, None));
+        turned.owned_accounts(bench.now(), Urgency::Transitional).await;
+    }
+    assert_eq!((bench.seen().len(), kept()), (31, 3), "two, and the one of another edge");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_without_room_beside_other_lists_is_read_later_and_nobody_is_blamed() {
+    let large = |after| {
+        let mut answer = list([1], after);
+        answer["data"][0]["name"] = "x".repeat(3 * MIB).into();
+        Reply::Json(200, answer)
+    };
+    let bench = Bench::new([page([0], Some(1)), large(Some(2)), large(Some(2)), page([3], None)]).await;
+    let mut others = bench.client.inner.together.share();
+    assert!(others.hold(66 * MIB).await);
+    let begun = bench.now();
+    assert!(next(&bench, begun).await.held.is_none(), "a small one has room");
+    let (failure, again) = next(&bench, begun).await.held.unwrap();
+    assert_eq!((failure, again.duration_since(bench.now()).as_secs()), (Failure::NoRoom(again), 10));
+    drop(others);
+    assert_eq!(to_the_end(&bench, begun).await, [0, 1, 3]);
+    assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");
+}
+
 #[tokio::test]
 async fn what_an_account_of_a_list_costs_in_memory() {
-    use crate::engine::portfolio::Reachable;
     // Its place in a list; its id and its name are shared by all lists that have it.
     assert!(size_of::<Reachable>() <= 40, "{}", size_of::<Reachable>());
 }

@@ -15,7 +15,7 @@ use crate::{
         spelling::Canonical,
     },
     meta::{
-        bounded::{REMEMBERED, lock},
+        bounded::{KEPT_FACTS, REMEMBERED, lock},
         budget::Payer,
         fixture::{
             APP_SECRET, Bench, Reply, Seen, TOKEN, account, credential, is_no_answer, nonexisting, page,
@@ -140,6 +140,33 @@ async fn a_list_that_is_kept_counts_as_what_it_has_in_memory() {
     assert_eq!(bench.client.inner.numbers.bytes(), list.bytes, "all of it is counted");
     bench.client.inner.numbers.forget_all();
     assert_eq!(bench.client.inner.numbers.bytes(), 0);
+}
+
+/// 9,000 apps with long names are subscribed to each of these accounts.
+#[tokio::test]
+async fn what_is_kept_of_many_large_lists_of_apps_has_one_bound_and_a_small_one_goes_on() {
+    let apps = |_: &Seen| {
+        let one = |n: u64| json!({"id": format!("7{n}"), "name": "x".repeat(256)});
+        Reply::Json(200, json!({"data": (0..9_000).map(one).collect::<Vec<_>>()}))
+    };
+    let bench = Bench::new((0..8).map(|_| Reply::By(apps))).await;
+    let kept = &bench.client.inner.subscribed;
+    for n in 0..8 {
+        bench.clock.pass(Duration::from_secs(60));
+        let account = AccountId::new(format!("30{n}"));
+        let all = bench.client.subscribed(&account, bench.now(), Urgency::Drift).await.unwrap();
+        assert_eq!(all.others.len(), 9_000);
+        assert!((1..=KEPT_FACTS).contains(&kept.bytes()), "{}", kept.bytes());
+    }
+    bench.then(Reply::Json(200, json!({"data": [{"id": "71", "name": "Acme"}]})));
+    let (account, now) = (AccountId::new("309"), bench.now());
+    for _ in 0..2 {
+        assert_eq!(bench.client.subscribed(&account, now, Urgency::Drift).await.unwrap().others.len(), 1);
+    }
+    assert_eq!(bench.seen().len(), 9, "it is kept");
+    for facts in [bench.client.inner.profiles.bytes(), bench.client.inner.usernames.bytes()] {
+        assert_eq!(facts, 0, "each kind for itself");
+    }
 }
 
 #[tokio::test]

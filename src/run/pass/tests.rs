@@ -6,6 +6,7 @@ use std::{
     sync::atomic::AtomicUsize,
 };
 
+use bytes::Bytes;
 use secrecy::SecretString;
 use tokio::sync::Notify;
 
@@ -172,7 +173,7 @@ impl Graph for Stub {
         &self,
         _: &AccountId,
         _: &NumberId,
-        _: &[u8],
+        _: &Bytes,
         _: PictureKind,
     ) -> Result<(), Failure> {
         unused()

@@ -1,4 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::mpsc,
+    thread,
+};
 
 use crate::telemetry::{
     fleet::{ChannelNow, PortfolioNow, UsageNow, Waiting},
@@ -49,6 +53,7 @@ fn fleet(detail: Detail) -> Fleet {
         channels: if detail.channels { vec![channel] } else { Vec::new() },
         left_out: 2,
         portfolios: vec![portfolio],
+        portfolios_left_out: 1,
         depths: vec![("channels", "person", 4)],
         oldest_look: 7.0,
     }
@@ -73,6 +78,7 @@ fn everything(detail: Detail) -> Arc<Metrics> {
     metrics.delay("channels", "person", Duration::from_secs(1));
     metrics.watch("channels", "shop", Duration::from_secs(1), false);
     metrics.became_ready(90.0);
+    metrics.event_lost();
     metrics.leads(true);
     metrics
 }
@@ -132,6 +138,24 @@ fn who_stands_by_tells_nothing_of_the_fleet() {
     metrics.ask_nobody();
     assert!(!tells("whatsapp_operator_channels{") && !tells(r#"portfolio="acme""#));
     assert!(tells("whatsapp_operator_leader 1"));
+}
+
+#[test]
+fn whoever_ends_to_work_does_not_wait_for_a_scrape() {
+    let metrics = Arc::new(Metrics::default());
+    let ((asked, is_asked), (go, may)) = (mpsc::channel(), mpsc::channel::<()>());
+    let (asked, may) = (Mutex::new(asked), Mutex::new(may));
+    metrics.ask(move |_| {
+        asked.lock().expect("sound").send(()).expect("it is waited for");
+        let is_told = may.lock().expect("sound").recv_timeout(Duration::from_secs(5)).is_ok();
+        Fleet { left_out: usize::from(is_told), ..Fleet::default() }
+    });
+    let own = metrics.clone();
+    let scrape = thread::spawn(move || own.encode());
+    is_asked.recv().expect("it asks");
+    metrics.ask_nobody();
+    go.send(()).expect("it waits");
+    assert!(scrape.join().expect("a text").contains("channels_left_out 1"));
 }
 
 #[test]

@@ -10,9 +10,11 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{chart, helm, helm_homes};
+use super::rendered::{self, monitors};
+use super::{chart, helm, helm_homes, parsed};
 use crate::control_plane::{ControlPlane, Options};
 use crate::docs::commands;
+use crate::shards;
 
 const CHANNEL: &str = "whatsappchannels.whatsapp-operator.dev";
 
@@ -62,6 +64,27 @@ impl Somebody {
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }
 
+    /// What of these objects is there, one name a line.
+    async fn left_of(&self, manifest: &str) -> Vec<String> {
+        let get = ["get", "--ignore-not-found", "--output=name", "--filename=-"];
+        let output = self.plane.kubectl_with_input(get, manifest).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Uninstalls a release, of which nothing but the CRDs may be left.
+    async fn uninstall(&self, release: &str, namespace: &str) -> String {
+        let of = [release, "--namespace", namespace];
+        let manifest = self.helm(&[&["get", "manifest"], &of[..]].concat()).expect("the release");
+        let all = self.left_of(&manifest).await;
+        assert_eq!(all.len(), parsed(&manifest).len(), "all of it is there: {all:?}");
+        let told = self.helm(&[&["uninstall"], &of[..]].concat()).expect("uninstalled");
+        let mut left = self.left_of(&manifest).await;
+        left.retain(|name| !name.starts_with("customresourcedefinition"));
+        assert_eq!(left, [""; 0], "left of {release}");
+        told
+    }
+
     /// Both CRDs and the channel are there.
     async fn keeps_what_matters(&self) {
         let crds = self.names(&["crd", "-l", "app.kubernetes.io/name=whatsapp-operator"]).await;
@@ -70,6 +93,84 @@ impl Somebody {
             self.names(&["wac", "-n", "shop"]).await,
             ["whatsappchannel.whatsapp-operator.dev/support"]
         );
+    }
+}
+
+/// Further parts of the life of a release.
+impl Somebody {
+    /// While `wa` is in `ops`, one of the same name in `shop` changes nothing before it has names of its own.
+    async fn a_second_one_of_that_name_is_told_what_to_do(&self, chart: &str) {
+        let install = ["install", "wa", chart, "--namespace", "shop", "--set", "crds.enabled=false"];
+        let told = self.helm(&install).expect_err("the roles belong to the first");
+        for kind in ["ClusterRole", "ClusterRoleBinding"] {
+            let taken = format!("{kind} wa-whatsapp-operator is there already, of release ops/wa");
+            assert!(told.contains(&taken), "{told}");
+        }
+        assert!(told.contains("set fullnameOverride=wa-whatsapp-operator-shop."), "{told}");
+        let helper = ["--set", "phoneHelper.enabled=true"];
+        let named = ["--set", "fullnameOverride=wa-whatsapp-operator-shop"];
+        self.helm(&[&install[..], &helper, &named].concat()).expect("names of its own");
+        // Each is still the owner of its own.
+        let upgrade = [&["upgrade"], &install[1..], &helper, &named].concat();
+        self.helm(&upgrade).expect("upgraded");
+        self.uninstall("wa", "shop").await;
+
+        let some = ["--set", "namespaces={shop}"];
+        let told = self.helm(&[&install[..], &some].concat()).expect_err("two roles belong to the first");
+        assert!(told.contains("ClusterRole wa-whatsapp-operator-edit is there already"), "{told}");
+        assert!(
+            !told.contains("ClusterRoleBinding") && told.contains("rbac.aggregate=false is enough"),
+            "{told}"
+        );
+        let alone = ["--set", "rbac.aggregate=false"];
+        self.helm(&[&install[..], &some, &alone].concat()).expect("nothing of the cluster's");
+        self.uninstall("wa", "shop").await;
+    }
+
+    /// From the whole cluster to one namespace, and back: no right of before is left.
+    async fn may_watch_less_and_more(&self, chart: &str) {
+        let upgrade = ["upgrade", "wa", chart, "--namespace", "ops"];
+        let bindings = ["clusterrolebinding,rolebinding", "-A", "-l", "app.kubernetes.io/instance=wa"];
+        let lease = "rolebinding.rbac.authorization.k8s.io/wa-whatsapp-operator-lease";
+        let of = |kind: &str| format!("{kind}.rbac.authorization.k8s.io/wa-whatsapp-operator");
+        for (set, binding) in [("namespaces={shop}", "rolebinding"), ("scope=Cluster", "clusterrolebinding")]
+        {
+            self.helm(&[&upgrade[..], &["--set", set]].concat()).expect("upgraded");
+            let mut bound = self.names(&bindings).await;
+            bound.sort_by_key(|name| name.ends_with("-lease"));
+            assert_eq!(bound, [of(binding), lease.to_owned()], "{set}");
+        }
+    }
+
+    /// Of the set of values with everything in it, too, nothing is left.
+    async fn everything_comes_and_goes(&self, chart: &str) {
+        let kinds = rendered::MONITORS;
+        self.plane.apply_rendered("default", &monitors(kinds)).await;
+        let kinds = kinds.map(|kind| format!("crd/{kind}.monitoring.coreos.com")).join(" ");
+        let wait = format!("kubectl wait --for=condition=Established --timeout=60s {kinds}");
+        self.shell(&wait).expect("they are served");
+        let values = self.plane.dir().join("everything.yaml");
+        fs::write(&values, rendered::values("everything").to_string()).expect("a file");
+        let values = values.display().to_string();
+        let install = ["install", "all", chart, "--namespace", "whatsapp-system", "--create-namespace"];
+        let with = ["--values", &values, "--set", "crds.enabled=false"];
+        self.helm(&[&install[..], &with].concat()).expect("installed");
+        self.uninstall("all", "whatsapp-system").await;
+    }
+
+    /// As `docs/growing.md` has them, the first with the CRDs, which still carry the name of the release that is gone.
+    async fn the_releases_of_two_shards_are_taken(&self, chart: &str) {
+        let names = ["wa", "shard2"];
+        for (name, values) in names.into_iter().zip(shards::values()) {
+            let file = self.plane.dir().join(format!("{name}.yaml"));
+            fs::write(&file, values.to_string()).expect("a file");
+            let file = file.display().to_string();
+            let install = ["install", name, chart, "--namespace", "ops", "--values", &file];
+            self.helm(&install).unwrap_or_else(|told| panic!("{name}: {told}"));
+        }
+        for name in names {
+            self.uninstall(name, "ops").await;
+        }
     }
 }
 
@@ -201,11 +302,15 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     let told = one.helm(&second).expect_err("the CRDs belong to the first");
     assert!(told.contains("of release ops/wa") && told.contains("set crds.enabled=false"), "{told}");
     one.helm(&[&second[..], &["--set", "crds.enabled=false"]].concat()).expect("beside the first");
-    one.helm(&["uninstall", "second", "--namespace", "shop"]).expect("gone");
+    one.uninstall("second", "shop").await;
+    one.a_second_one_of_that_name_is_told_what_to_do(&now).await;
+    one.may_watch_less_and_more(&now).await;
 
-    let kept = one.helm(&["uninstall", "wa", "--namespace", "ops"]).expect("uninstalled");
+    let kept = one.uninstall("wa", "ops").await;
     assert!(kept.contains(CHANNEL), "helm says what stays: {kept}");
-    assert_eq!(one.names(&of_release).await, [""; 0]);
+    one.keeps_what_matters().await;
+    one.everything_comes_and_goes(&now).await;
+    one.the_releases_of_two_shards_are_taken(&now).await;
     one.keeps_what_matters().await;
 
     // Under another name it says what to do, and doing that is enough: also where kubectl has put in others since.

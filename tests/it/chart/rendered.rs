@@ -13,6 +13,8 @@ use crate::kept;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 pub const SETS: [&str; 5] = ["defaults", "namespaces", "openshift", "everything", "numbers"];
+/// Kinds of the Prometheus operator that the chart uses.
+pub const MONITORS: [&str; 3] = ["servicemonitors", "podmonitors", "prometheusrules"];
 
 /// Release and namespace of a set.
 fn place(set: &str) -> (&'static str, &'static str) {
@@ -47,7 +49,7 @@ async fn the_api_server_takes_everything_that_is_rendered() {
         }});
         plane.apply_rendered("default", &namespace.to_string()).await;
     }
-    let kinds = ["servicemonitors", "podmonitors", "prometheusrules"];
+    let kinds = MONITORS;
     plane.apply_rendered("default", &monitors(kinds)).await;
     let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd"];
     let kinds = kinds.map(|kind| format!("{kind}.monitoring.coreos.com"));
@@ -88,7 +90,7 @@ async fn the_api_server_takes_everything_that_is_rendered() {
 }
 
 /// The Prometheus operator's own CRDs of the kinds that the chart uses.
-fn monitors(kinds: [&str; 3]) -> String {
+pub fn monitors(kinds: [&str; 3]) -> String {
     let file = control_plane::tool("crds").expect("CRDs of other tools");
     let all = fs::read_to_string(file).expect("a file");
     let names = kinds.map(|plural| format!("\n  name: {plural}.monitoring.coreos.com\n"));

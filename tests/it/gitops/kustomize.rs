@@ -1,6 +1,7 @@
 //! The folders for kustomize hold what the chart renders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -135,4 +136,48 @@ async fn the_api_server_takes_what_kustomize_builds() {
         let made = said.lines().filter(|line| line.contains("serverside-applied")).count();
         assert!(made >= 2, "{folder}: {said}");
     }
+}
+
+/// Two shards in one namespace share no object, and the second one may use the Lease that it is told to.
+#[tokio::test]
+async fn the_overlay_of_a_second_shard_has_a_lease_and_a_policy_of_its_own() {
+    let plane = ControlPlane::shared().await;
+    let page = read("docs/growing.md");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let overlay = blocks.filter(|block| block.contains("kind: Kustomization")).last().expect("an overlay");
+    let folder = tempfile::TempDir::new_in(plane.dir()).expect("a folder");
+    let deploy = folder.path().join("whatsapp-operator/deploy/kustomize");
+    fs::create_dir_all(&deploy).expect("a folder");
+    std::os::unix::fs::symlink(path("base"), deploy.join("base")).expect("a link");
+    let shard = folder.path().join("shard2");
+    fs::create_dir_all(&shard).expect("a folder");
+    fs::write(shard.join("kustomization.yaml"), overlay).expect("a file");
+
+    let shard = shard.display().to_string();
+    let built = by_name(documents(&kubectl(plane, &["kustomize", &shard]).await));
+    let first = by_name(documents(&kubectl(plane, &["kustomize", &path("base")]).await));
+    let names = |of: &BTreeMap<String, Value>| of.keys().cloned().collect::<BTreeSet<_>>();
+    assert!(names(&built).is_disjoint(&names(&first)), "{:?}", names(&built));
+    assert_eq!(built.len(), first.len() - 1, "all but the namespace");
+    let own = format!("{NAMESPACE}-shard2");
+    let of = |kind: &str, name: &str| &built[&format!("{kind} {NAMESPACE}/{name}")];
+    let spec = &of("Deployment", &own)["spec"];
+    assert_ne!(spec["selector"], first[&format!("Deployment {NAMESPACE}/{NAMESPACE}")]["spec"]["selector"]);
+    let pod = &spec["template"]["spec"];
+    let args: Vec<String> = serde_json::from_value(pod["containers"][0]["args"].clone()).expect("arguments");
+    let parsed = [vec!["whatsapp-operator".to_owned()], args.clone()].concat();
+    assert!(whatsapp_operator::cli::parse(parsed.into_iter().map(Into::into)).is_ok(), "{args:?}");
+    for arg in [
+        format!("--leader-election-name={own}"),
+        "--watch-label-selector=sharding.whatsapp-operator.dev/key=shard2".to_owned(),
+    ] {
+        assert!(args.contains(&arg), "{arg}: {args:?}");
+    }
+    let role = of("Role", &format!("{NAMESPACE}-lease-shard2"));
+    assert_eq!(role["rules"][1]["resourceNames"], json!([own]));
+    let policy = &built[&format!("ValidatingAdmissionPolicy /{NAMESPACE}.{own}")];
+    let account = pod["serviceAccountName"].as_str().expect("an account");
+    assert_eq!(of("ServiceAccount", account)["metadata"]["name"], own);
+    let whose = format!("request.userInfo.username == 'system:serviceaccount:{NAMESPACE}:{account}'");
+    assert_eq!(policy["spec"]["matchConditions"][0]["expression"], whose);
 }

@@ -101,7 +101,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             graph.write_profile(&account, &number, &fields).await
         }
         Edge::StartUpload | Edge::SendUpload | Edge::UploadOffset | Edge::WritePicture => {
-            graph.write_picture(&account, &number, &png(640, 640), PictureKind::Png).await
+            graph.write_picture(&account, &number, &png(640, 640).into(), PictureKind::Png).await
         }
         Edge::UnrouteWebhook => graph.unroute_webhook(&account, &number).await,
         Edge::SetStorage => graph.set_storage(&account, &number, "BR").await,

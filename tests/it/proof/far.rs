@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::runtime::Handle;
@@ -128,12 +129,6 @@ macro_rules! by_value {
     })* };
 }
 
-impl<'a> Lent<'a, Vec<u8>> for &'a [u8] {
-    fn lend(owned: &'a Vec<u8>) -> Self {
-        owned
-    }
-}
-
 by_value!(AppData, Timestamp, Urgency, Duration, CodeMethod, PictureKind, bool);
 
 impl Graph for FarGraph {
@@ -153,7 +148,7 @@ impl Graph for FarGraph {
     }
 
     calls! { write:
-        fn write_picture(account: &AccountId, number: &NumberId, bytes: &[u8], kind: PictureKind) -> Result<(), Failure>;
+        fn write_picture(account: &AccountId, number: &NumberId, bytes: &Bytes, kind: PictureKind) -> Result<(), Failure>;
         fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure>;
         fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<(), Failure>;
         fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;

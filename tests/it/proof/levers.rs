@@ -124,7 +124,7 @@ fn source() -> PictureSource {
 }
 
 fn picture(nth: u8) -> PictureBytes {
-    PictureBytes::Found([png(640, 640), vec![nth; 1_000]].concat())
+    PictureBytes::Found([png(640, 640), vec![nth; 1_000]].concat().into())
 }
 
 /// Registered by this object, with everything managed, and at rest.

@@ -314,6 +314,78 @@ async fn a_wrong_code_costs_one_attempt_and_a_right_one_follows() {
     assert_eq!(world.count(|w| matches!(w, What::VerifyAttempt { .. })), 2);
 }
 
+fn asked_for(world: &World, edge: &str) -> usize {
+    world.sandbox.calls().iter().filter(|call| call.path.ends_with(edge)).count()
+}
+
+#[tokio::test]
+async fn a_lock_of_codes_that_meta_names_is_kept_to_its_end_whoever_asks() {
+    let half_a_day = 12 * 3_600;
+    let switches = Switches {
+        codes_allowed: 1,
+        code_request_window_secs: half_a_day,
+        code_request_lock_secs: half_a_day,
+        ..Switches::default()
+    };
+    let mut world = World::with(Options { switches, ..options() }, Meta::for_demo()).await;
+    (world.people.enters, world.people.consents) = (false, 0);
+    world.cluster.apply(plain_channel());
+    world.run_for(MINUTE * 5).await;
+    world.consent(CHANNEL);
+    world.run_for(MINUTE * 40).await;
+    world.consent(CHANNEL);
+    world.run_for(MINUTE * 5).await;
+    assert_eq!(
+        asked_for(&world, "/request_code"),
+        2,
+        "the second is refused for 12 hours\n{}",
+        world.story()
+    );
+    // Longer than the pause of our own.
+    for _ in 0..5 {
+        world.run_for(HOUR * 2).await;
+        world.consent(CHANNEL);
+        world.run_for(MINUTE * 10).await;
+    }
+    assert_eq!(asked_for(&world, "/request_code"), 2, "none goes into the lock\n{}", world.story());
+    world.people.enters = true;
+    world.run_for(HOUR * 2).await;
+    world.consent(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    assert_eq!(asked_for(&world, "/request_code"), 3);
+}
+
+#[tokio::test]
+async fn a_lock_after_wrong_codes_is_kept_to_its_end_whatever_is_entered() {
+    let switches =
+        Switches { wrong_codes_allowed: 1, wrong_code_lock_secs: 6 * 3_600, ..Switches::default() };
+    let mut world = World::with(Options { switches, ..options() }, Meta::for_demo()).await;
+    (world.people.enters, world.people.consents) = (false, 0);
+    world.cluster.apply(plain_channel());
+    world.run_for(MINUTE * 5).await;
+    world.consent(CHANNEL);
+    assert!(world.run_until(HOUR, |w| w.sandbox.delivered_code(DIGITS).is_some()).await);
+    let right = world.sandbox.delivered_code(DIGITS).unwrap();
+    world.enter(CHANNEL, if right == "000000" { "111111" } else { "000000" });
+    world.run_for(MINUTE * 3).await;
+    world.enter_code(CHANNEL);
+    world.run_for(MINUTE * 3).await;
+    assert_eq!(asked_for(&world, "/verify_code"), 2, "the second is not looked at\n{}", world.story());
+    let told = world.status().ready_reason();
+    assert_eq!(told, Some(Reason::CodeRequestPaused), "{}", world.story());
+    for _ in 0..2 {
+        world.run_for(HOUR * 2).await;
+        world.consent(CHANNEL);
+        world.run_for(MINUTE * 10).await;
+    }
+    let calls = (asked_for(&world, "/request_code"), asked_for(&world, "/verify_code"));
+    assert_eq!(calls, (1, 2), "nothing goes into the lock\n{}", world.story());
+    world.people.enters = true;
+    world.run_for(HOUR * 3).await;
+    world.consent(CHANNEL);
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+}
+
 #[tokio::test]
 async fn a_code_that_comes_too_late_is_not_sent() {
     let mut world = World::new().await;

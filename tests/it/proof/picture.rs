@@ -22,6 +22,10 @@ fn picture(nth: u8) -> Vec<u8> {
     [png(640, 640), vec![nth; 40_000]].concat()
 }
 
+fn found(nth: u8) -> PictureBytes {
+    PictureBytes::Found(picture(nth).into())
+}
+
 /// Registered and at rest, and now its spec wants a picture.
 async fn wants(there: PictureBytes, change: impl FnOnce(&mut Desired)) -> World {
     let mut world = World::new().await;
@@ -66,7 +70,7 @@ fn synced(world: &World, status: Truth, reason: Reason) -> String {
 
 #[tokio::test]
 async fn a_picture_is_uploaded_once_and_again_only_when_its_source_changes() {
-    let mut world = wants(PictureBytes::Found(picture(1)), |_| {}).await;
+    let mut world = wants(found(1), |_| {}).await;
     world.run_for(HOUR).await;
     synced(&world, Truth::True, Reason::InSync);
     assert_eq!((set(&world).len(), set(&world).pop()), (1, taken(&world)), "{}", world.story());
@@ -77,14 +81,32 @@ async fn a_picture_is_uploaded_once_and_again_only_when_its_source_changes() {
         (world.cluster.written_count(), posts(&world, "/{app}/uploads"), set(&world).len()),
         (stands, calls, 1)
     );
-    world.cluster.put_picture(&source(), PictureBytes::Found(picture(2)));
+    world.cluster.put_picture(&source(), found(2));
     world.run_for(HOUR * 2).await;
     assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
 }
 
+#[tokio::test]
+async fn a_picture_that_found_no_room_is_read_soon_and_nothing_is_lost_by_it() {
+    let mut world = wants(PictureBytes::NoRoom, |_| {}).await;
+    world.run_for(MINUTE).await;
+    let told = synced(&world, Truth::False, Reason::PictureUnreadable);
+    assert!(told.contains("no room in memory"), "{told}");
+    world.cluster.put_picture(&source(), found(1));
+    world.run_for(HOUR / 6).await;
+    synced(&world, Truth::True, Reason::InSync);
+    assert_eq!((set(&world).len(), set(&world).pop()), (1, taken(&world)), "{}", world.story());
+    // What is there is not doubted where its source finds no room.
+    let stands = world.cluster.written_count();
+    world.cluster.put_picture(&source(), PictureBytes::NoRoom);
+    world.run_for(HOUR * 3).await;
+    synced(&world, Truth::True, Reason::InSync);
+    assert_eq!((world.cluster.written_count(), set(&world).len()), (stands, 1));
+}
+
 /// As after the loss of a cluster: the manifest is there, and nothing that was remembered.
 async fn created_anew(meanwhile: impl FnOnce(&World)) -> World {
-    let mut world = wants(PictureBytes::Found(picture(1)), |_| {}).await;
+    let mut world = wants(found(1), |_| {}).await;
     world.run_for(HOUR).await;
     assert_eq!(set(&world).len(), 1, "{}", world.story());
     let wanted = (*world.cluster.desired(CHANNEL)).clone();
@@ -109,7 +131,7 @@ async fn a_channel_that_is_created_anew_uploads_nothing_over_the_picture_that_me
     assert_eq!((posted(&world), set(&world).len()), (before, 1), "{}", world.story());
     assert_eq!((world.cluster.written_count(), set(&world).pop()), (stands, shown));
 
-    world.cluster.put_picture(&source(), PictureBytes::Found(picture(2)));
+    world.cluster.put_picture(&source(), found(2));
     world.run_for(HOUR * 2).await;
     assert_eq!((set(&world).len(), set(&world).pop()), (2, taken(&world)), "{}", world.story());
 }
@@ -137,7 +159,7 @@ async fn a_channel_that_is_created_anew_uploads_where_meta_shows_no_picture() {
 #[tokio::test]
 async fn an_upload_that_breaks_off_goes_on_where_it_broke() {
     for breaks in [vec![10_000], vec![10_000, 5], vec![0], vec![usize::MAX]] {
-        let mut world = wants(PictureBytes::Found(picture(1)), |_| {}).await;
+        let mut world = wants(found(1), |_| {}).await;
         for (at, bytes) in breaks.iter().enumerate() {
             let on = Match::on("POST", "upload").nth(at as u64 + 1);
             world.sandbox.inject(Fault { on, kind: FaultKind::BrokenUpload { bytes: *bytes } });
@@ -171,7 +193,7 @@ async fn comes_to_be(mut world: World, accident: &str) {
 }
 
 async fn wanted() -> World {
-    wants(PictureBytes::Found(picture(1)), |_| {}).await
+    wants(found(1), |_| {}).await
 }
 
 #[tokio::test]
@@ -225,9 +247,9 @@ async fn a_reply_lost_or_garbled_at_any_request_of_an_upload_ends_with_the_pictu
 #[tokio::test]
 async fn a_source_without_a_picture_is_told_and_nothing_is_sent() {
     for (there, says) in [
-        (PictureBytes::Found(b"<html>log in</html>".to_vec()), "neither JPEG nor PNG"),
-        (PictureBytes::Found(png(60_000, 60_000)), "60000 x 60000 pixels"),
-        (PictureBytes::Found([picture(1), vec![0; 6_000_000]].concat()), "more than 5 MB"),
+        (PictureBytes::Found("<html>log in</html>".into()), "neither JPEG nor PNG"),
+        (PictureBytes::Found(png(60_000, 60_000).into()), "60000 x 60000 pixels"),
+        (PictureBytes::Found([picture(1), vec![0; 6_000_000]].concat().into()), "more than 5 MB"),
         (PictureBytes::Unusable("ConfigMap acme-logo has no key logo.png".into()), "has no key logo.png"),
     ] {
         let mut world = wants(there, |_| {}).await;
@@ -240,7 +262,7 @@ async fn a_source_without_a_picture_is_told_and_nothing_is_sent() {
         assert_eq!(world.cluster.written_count(), stands, "{}", world.story());
         let sent = world.sandbox.calls().split_off(before);
         assert!(sent.iter().all(|call| call.method == "GET"), "{}", world.story());
-        world.cluster.put_picture(&source(), PictureBytes::Found(picture(1)));
+        world.cluster.put_picture(&source(), found(1));
         world.run_for(HOUR).await;
         synced(&world, Truth::True, Reason::InSync);
     }
@@ -266,7 +288,7 @@ async fn a_picture_that_meta_refuses_is_tried_a_few_times_a_day() {
 #[tokio::test]
 async fn a_picture_that_meta_lost_is_uploaded_again_or_told() {
     for (policy, times) in [(DriftPolicy::Enforce, 2), (DriftPolicy::Report, 1)] {
-        let mut world = wants(PictureBytes::Found(picture(1)), |desired| desired.drift = policy).await;
+        let mut world = wants(found(1), |desired| desired.drift = policy).await;
         world.run_for(HOUR).await;
         assert!(world.sandbox.lose_picture(DIGITS));
         world.run_for(DAY * 3).await;

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
@@ -651,7 +652,7 @@ impl Graph for Mortal {
         &self,
         account: &AccountId,
         number: &NumberId,
-        bytes: &[u8],
+        bytes: &Bytes,
         kind: PictureKind,
     ) -> Result<(), Failure> {
         self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await

@@ -96,3 +96,74 @@ fn folders_that_are_too_deep_are_told() {
     assert_eq!((files, errors.len()), (vec!["top.yaml".to_owned()], 1));
     assert!(errors[0].ends_with("is more than 64 folders deep and is not read"), "{errors:?}");
 }
+
+#[test]
+fn what_became_a_pipe_since_it_was_looked_at_keeps_nobody_waiting() {
+    let dir = folder(&["a.yaml"]);
+    let pipe = dir.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // A link turns from a file to a pipe and back, as fast as it can be renamed.
+    let (link, done) = (dir.path().join("link.yaml"), std::sync::atomic::AtomicBool::new(false));
+    symlink(dir.path().join("a.yaml"), &link).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let next = dir.path().join("next");
+            let mut targets = ["pipe", "a.yaml"].iter().cycle();
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                symlink(dir.path().join(targets.next().unwrap()), &next).unwrap();
+                fs::rename(&next, &link).unwrap();
+            }
+        });
+        let is_file = || open(&link).is_ok_and(|file| file.metadata().is_ok_and(|seen| seen.is_file()));
+        let files = (0..20_000).filter(|_| is_file()).count();
+        done.store(true, std::sync::atomic::Ordering::Release);
+        assert!(files > 0);
+    });
+}
+
+#[test]
+fn only_what_is_open_already_is_handed_over_and_nothing_beside_it() {
+    for (path, expected) in [
+        ("/dev/fd/3", true),
+        ("/proc/self/fd/63", true),
+        ("/dev/stdin", true),
+        ("/dev/fd/../../../dev/tty", false),
+        ("/dev/fd", false),
+        ("/dev/fd/3/..", false),
+        ("/proc/self/fd/../../1/environ", false),
+        ("/dev/stdin/../zero", false),
+    ] {
+        assert_eq!(is_handed_over(Path::new(path)), expected, "{path}");
+    }
+    let error = open(Path::new("/dev/fd/../../../dev/zero")).unwrap_err();
+    assert_eq!(error.to_string(), "it is a device, and no file");
+    let named = find(Path::new("/dev/fd/../../../dev/zero"));
+    assert_eq!((named.files.len(), named.errors.len()), (0, 1));
+}
+
+#[test]
+fn of_a_kind_a_thousand_are_told_and_that_there_are_more() {
+    let dir = folder(&["good.yaml"]);
+    for n in 0..1_100 {
+        symlink("nowhere", dir.path().join(format!("broken-{n:04}.yaml"))).unwrap();
+        symlink("/dev/null", dir.path().join(format!("device-{n:04}.yaml"))).unwrap();
+    }
+    let (files, errors, notes) = found(&dir);
+    assert_eq!((files.len(), errors.len(), notes.len()), (1, 1_001, 1_001));
+    for last in [errors.last(), notes.last()] {
+        assert!(last.unwrap().ends_with("more than 1000 of this kind, and the rest is not told"), "{last:?}");
+    }
+}
+
+#[test]
+fn what_all_entries_have_in_memory_is_bounded_whether_they_are_wanted_or_not() {
+    let dir = folder(&["a/one.txt", "b/two.yaml", "c/three.yaml"]);
+    let entry = ENTRY + dir.path().join("a").as_os_str().len();
+    let mut walk = Walk { bytes: MOST_BYTES - 4 * entry, ..Walk::default() };
+    walk.folder(dir.path(), &fs::metadata(dir.path()).unwrap(), 0);
+    assert_eq!((walk.found.files.len(), walk.found.errors.len()), (0, 1), "and it is told once");
+    assert!(walk.found.errors[0].message.contains("more than is looked at"), "{:?}", walk.found.errors);
+    let mut walk = Walk { bytes: MOST_BYTES - 8 * entry, ..Walk::default() };
+    walk.folder(dir.path(), &fs::metadata(dir.path()).unwrap(), 0);
+    assert_eq!((walk.found.files.len(), walk.found.errors.len()), (2, 0));
+}

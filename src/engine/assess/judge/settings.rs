@@ -12,7 +12,6 @@ use crate::engine::{
         desired::{Connection, Management},
         id::{Fact, OfficialStatus, UsernameStatus},
         observed::Number,
-        picture::{PictureFact, PictureRead},
         reason::Reason,
         step::StepKind,
     },
@@ -83,11 +82,7 @@ fn picture(scene: &Scene<'_>, number: &Number) -> Option<Judged> {
     let (memory, facts) = (&scene.plan.memory, &scene.observed.process.picture);
     match picture::read(scene.desired, facts) {
         Some(read) if picture::is_settled(memory, facts, &read.fact) => None,
-        Some(PictureRead { fact: PictureFact::Unreadable(_), .. })
-            if picture::was_settled(scene.desired, memory, facts) =>
-        {
-            None
-        }
+        Some(read) if read.fact.is_unread() && picture::was_settled(scene.desired, memory, facts) => None,
         Some(_) => Some(Judged::Open("the picture of the source is not uploaded".into())),
         None if scene.desired.connection == Connection::Coexistence => {
             Some(Judged::Open("the picture of the source is not uploaded".into()))

@@ -54,6 +54,11 @@ fn a_changed_pin_is_set_once_for_each_version_of_its_secret() {
         ("a fault of Meta's", answered(131_000, Class::Retry).after(HOUR), Reason::PinNotSet.as_str()),
         ("too simple", answered(100, Class::Spec), Reason::PinNotSet.as_str()),
         ("too simple, asked", answered(100, Class::Spec).desire(retry("1")), "SetPin"),
+        (
+            "too simple, and the value came with the object",
+            answered(100, Class::Spec).desire(retry("1")).desire(came),
+            Reason::PinNotSet.as_str(),
+        ),
         ("too many", answered(133_008, Class::WaitUntil).after(11 * HOUR), Reason::PinLocked.as_str()),
         ("too many, half a day later", answered(133_008, Class::WaitUntil).after(12 * HOUR), "SetPin"),
         ("too fast", answered(133_009, Class::WaitUntil).after(4 * MINUTE), Reason::PinLocked.as_str()),

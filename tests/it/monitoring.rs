@@ -347,7 +347,10 @@ async fn a_real_scrape_passes_the_linter_and_answers_every_query() {
     // One for the channel, and none for the sum.
     let red = prometheus.query(r#"ALERTS{alertname="WhatsAppQualityRed"}"#).await.expect("a query");
     let [red] = &red[..] else { panic!("{red:?}") };
-    assert_eq!((&red["metric"]["namespace"], &red["metric"]["channel"]), (&json!(rig.namespace), &json!("bad")));
+    assert_eq!(
+        (&red["metric"]["namespace"], &red["metric"]["channel"]),
+        (&json!(rig.namespace), &json!("bad"))
+    );
 }
 
 /// Off by a flag, and numbers only by another one.

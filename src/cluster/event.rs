@@ -26,7 +26,7 @@ use super::call::{Failed, MANAGER, bounded};
 
 /// Events that wait, in all and of one namespace.
 const LINE: usize = 1_000;
-const OF_ONE: usize = 100;
+const OF_ONE: usize = LINE / 2;
 /// That many at once, and one more each [`PACE`].
 const BURST: u32 = 50;
 const PACE: Duration = Duration::from_millis(100);

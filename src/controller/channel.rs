@@ -705,7 +705,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         }
         self.tell(transitions(&done.before, &done.after));
         self.tell(news(&done.before, &done.after));
-        self.tell_repaired(&done);
+        self.tell_repaired(&desired.portfolio, &done);
         self.tell_account(desired, &done);
         self.tell_lost(desired, &done.lost);
         if done.observed.account.known().is_some() {
@@ -909,13 +909,16 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// What was written again because somebody else had changed it: other fields are another event.
-    fn tell_repaired(&self, done: &Done) {
+    fn tell_repaired(&self, portfolio: &PortfolioRef, done: &Done) {
         let Some(fields) = repaired(&done.plan, done.outcome.as_ref(), &done.memory) else { return };
         let about = ObjectReference {
             field_path: Some(format!("spec{{{fields}}}")),
             ..reference_to::<WhatsAppChannel>(&self.key.namespace, &self.key.name, self.uid)
         };
-        self.ctx.cluster.tell(&about, vec![Notice::repaired(&fields)]);
+        // One cause changes thousands of channels, and is told once a minute.
+        let cause = format!("{fields} {}/{}", portfolio.namespace, portfolio.name);
+        let notice = Notice::repaired(&fields).paced(&self.ctx.shell.repeats, &cause);
+        self.ctx.cluster.tell(&about, notice.into_iter().collect());
     }
 
     /// Tells which attempts would not outlive the channel.

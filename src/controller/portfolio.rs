@@ -262,7 +262,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let app_webhook = match (&state.in_use, &assessment.view.credential_version) {
             (Some(in_use), Some(_)) => {
                 let (graph, desired, before) = (&in_use.graph, &desired, &conditions);
-                let upkeep = Upkeep { graph, shell, secrets: &secrets, desired, before, is_asked, may_write };
+                let is_reconciled = std::mem::take(&mut state.is_reconciled);
+                let upkeep = Upkeep {
+                    graph,
+                    shell,
+                    secrets: &secrets,
+                    desired,
+                    before,
+                    is_asked,
+                    is_reconciled,
+                    may_write,
+                };
                 upkeep.go_on(&mut state.app, seen).await
             }
             _ => seen.cloned(),
@@ -415,7 +425,11 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
 
     /// Events of one object are folded where they are about the same part of it.
     fn tell_apps(&self, uid: &str, before: &[AccountInReach], after: &[AccountInReach]) {
+        let repeats = &self.ctx.shell.repeats;
         for (account, notice) in apps(before, after) {
+            // One app comes to hundreds of accounts; status has them all.
+            let object = format!("{}/{}", self.of.namespace, self.of.name);
+            let Some(notice) = notice.paced(repeats, &object) else { continue };
             let about = ObjectReference {
                 field_path: Some(format!("status.accounts{{{account}}}")),
                 ..reference_to::<WhatsAppPortfolio>(&self.of.namespace, &self.of.name, uid)

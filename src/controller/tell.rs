@@ -122,7 +122,11 @@ pub fn account_turns(before: &Before, after: &Assessment) -> Vec<AccountTurn> {
         let why = now.get(&kind).copied();
         (why != was.get(&kind).copied()).then_some(AccountTurn { kind, why })
     };
-    kinds.into_iter().filter_map(turn).collect()
+    // What limits a number that was never seen without that is no news: each new one of the account has it.
+    let is_news = |turn: &AccountTurn| {
+        turn.kind != ConditionType::Healthy || before.conditions.is(ConditionType::Healthy, Truth::True)
+    };
+    kinds.into_iter().filter_map(turn).filter(is_news).collect()
 }
 
 /// Whether what turned of an account turned of all accounts of its portfolio.
@@ -595,6 +599,8 @@ mod tests {
             assert_eq!(turns(&well, &limited), [(kind, Some(Reason::Limited), spans)], "{entities:?}");
             assert_eq!(turns(&limited, &well), [(kind, None, spans)], "{entities:?}");
             assert_eq!(turns(&limited, &limited), []);
+            let unseen = Assessment { conditions: ConditionSet::default(), ..well.clone() };
+            assert_eq!(turns(&unseen, &limited), [], "a new number of an account that was limited before");
         }
         let own = shown(Reason::Limited, &["PHONE_NUMBER"], paid);
         assert_eq!(turns(&well, &own), []);

@@ -9,10 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    engine::{
-        failure::{Class, Refusal},
-        time::later,
-    },
+    engine::{failure::Refusal, time::later},
     meta::{
         edge::Edge,
         error::{HOUR, MINUTE, Text, WRONG_PROOF, is_throttle, sentence, verdict},
@@ -132,13 +129,13 @@ impl Envelope {
         if let Some(sentence) = sentence {
             verdict = sentence.verdict(edge, verdict);
         }
-        let told = self.details.as_deref().and_then(wait_in);
-        let told = told.or_else(|| self.user_message.as_deref().and_then(until_again));
-        // One wrong code is a person's matter. After too many the number takes none for a time, and then the sentence for
-        // people names it.
-        if told.is_some() && [Some(self.code), self.subcode].contains(&Some(CODE_REFUSED)) {
-            verdict.class = Class::WaitUntil;
+        let texts = [self.details.as_deref(), self.user_message.as_deref()];
+        let again = texts.into_iter().flatten().find_map(until_again);
+        // One wrong code is a person's matter. After too many the number takes none for a time, and then the words name it.
+        if again.is_some() && [Some(self.code), self.subcode].contains(&Some(CODE_REFUSED)) {
+            verdict = verdict.until_then();
         }
+        let told = again.or_else(|| self.details.as_deref().and_then(wait_in));
         let named = until
             .filter(|_| is_throttle(self.code, self.subcode))
             .or_else(|| told.map(|wait| later(now, wait)));
@@ -177,7 +174,11 @@ fn find_ignoring_case(text: &str, what: &str) -> Option<usize> {
 /// The wait that a sentence names after which something may be tried again. Other times stand in such sentences too, such as how
 /// long a code is valid.
 fn until_again(sentence: &str) -> Option<Duration> {
-    find_ignoring_case(sentence, "again").and_then(|at| wait_in(&sentence[at..]))
+    let words: Vec<&str> = sentence.split_whitespace().collect();
+    let is_again =
+        |word: &&str| word.trim_matches(|c: char| !c.is_alphabetic()).eq_ignore_ascii_case("again");
+    let at = words.iter().position(is_again)?;
+    wait_in(&words[at..].join(" "))
 }
 
 /// The first wait that a sentence names in English: "after 30 minutes", "in 12 hours".

@@ -116,6 +116,13 @@ pub struct Verdict {
     pub wait: Option<Duration>,
 }
 
+impl Verdict {
+    /// The same, where the words name a time at which it ends.
+    pub(super) fn until_then(self) -> Self {
+        Self { class: Class::WaitUntil, ..self }
+    }
+}
+
 /// What a wrong proof means. It comes as a plain 100, and the message is all that tells it apart.
 pub(super) const WRONG_PROOF: Verdict =
     Verdict { class: Class::Credentials, scope: Scope::Portfolio, wait: None };

@@ -35,8 +35,12 @@ use crate::engine::{
 const ROOM: Room = Room { entries: 20_000, bytes: 32 * 1024 * 1024, pages: 1_000 };
 /// A list that is too long will be so in a minute too.
 const TOO_LONG: Duration = Duration::from_secs(60 * 60);
-/// Versions of a credential of which a list is kept: the one in use and the one that is to follow it.
+/// Versions of a credential of which a list is kept that nobody reads: the one in use and the one that is to follow it.
 const VERSIONS: usize = 2;
+/// Whoever asked so shortly ago may not have heard the answer yet, and comes for the next page.
+const SHORTLY: Duration = Duration::from_secs(30);
+/// A list that is not read to its end waits for so long for whoever reads it: Meta may want a pause between two pages.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// What nobody asked for in this time belongs to a credential that is not used any more.
 const IDLE: Duration = Duration::from_secs(3 * 60 * 60);
 
@@ -112,6 +116,12 @@ struct Slot {
 impl Slot {
     fn is_reading(&self) -> bool {
         self.flight.as_ref().is_some_and(|flight| flight.has_changed().is_ok())
+    }
+
+    /// Somebody reads it.
+    fn is_in_use(&self, now: Timestamp) -> bool {
+        let pause = if self.under_way.is_some() { PATIENCE } else { SHORTLY };
+        self.is_reading() || later(self.asked, pause) > now
     }
 
     /// After a clock that was set back: what failed by the clock before may be read again, and what was begun is begun anew.
@@ -202,7 +212,7 @@ impl Slot {
         if failure.is_answer() {
             self.drop_pages();
         }
-        if let Failure::Throttled(until) = failure {
+        if let Failure::Throttled(until) | Failure::NoRoom(until) = failure {
             let in_a_row = self.failed.take().map_or(1, |failed| failed.in_a_row);
             let mut failed = Failed::pausing(failure, in_a_row, begun);
             failed.not_before = until;
@@ -269,12 +279,13 @@ fn shed(slots: &mut HashMap<Key, Slot>, newest: &Key, most: usize, now: Timestam
     }
 }
 
-/// Of the lists of a business by one edge those of two versions are kept, this one with them.
-fn keep_versions(slots: &mut HashMap<Key, Slot>, key: &Key) {
+/// Of the lists of a business by one edge those of two versions are kept, this one with them, and those that are being read:
+/// several portfolios of one business may do so at once.
+fn keep_versions(slots: &mut HashMap<Key, Slot>, key: &Key, now: Timestamp) {
     let is_sibling =
         |of: &Key| of.business == key.business && of.edge == key.edge && of.version != key.version;
-    let mut siblings: Vec<_> =
-        slots.iter().filter(|(of, _)| is_sibling(of)).map(|(of, slot)| (slot.asked, of.clone())).collect();
+    let siblings = slots.iter().filter(|(of, slot)| is_sibling(of) && !slot.is_in_use(now));
+    let mut siblings: Vec<_> = siblings.map(|(of, slot)| (slot.asked, of.clone())).collect();
     siblings.sort_by_key(|(asked, _)| Reverse(*asked));
     for (_, of) in siblings.into_iter().skip(VERSIONS - 1) {
         slots.remove(&of);
@@ -327,7 +338,7 @@ impl Lists {
             if !slots.contains_key(&key) {
                 let oldest = now.checked_sub(IDLE).unwrap_or(Timestamp::MIN);
                 slots.retain(|_, slot| slot.asked > oldest || slot.is_reading());
-                keep_versions(&mut slots, &key);
+                keep_versions(&mut slots, &key, now);
                 make_room(&mut slots, &key, |slot| slot.asked);
             }
             let slot = slots.entry(key.clone()).or_default();

@@ -627,5 +627,13 @@ async fn a_secret_that_may_not_be_read_breaks_nothing() {
         said(&output)
     );
     assert!(stderr(&output).contains("--token-file"), "{}", said(&output));
+    // What it advises helps.
+    let token = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(token.path(), &rig.token).expect("it is written");
+    let given = format!("acme={}", token.path().display());
+    let args = ["doctor", "--graph-url", &rig.graph_url, "--token-file", &given];
+    let output = run_as(&kubeconfig, &rig, &args, "").await;
+    assert_ne!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(!stdout(&output).contains("you may not get Secret acme-meta"), "{}", said(&output));
     assert!(rig.sandbox.effects().is_empty(), "an effect at Meta");
 }

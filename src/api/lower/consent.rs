@@ -41,6 +41,15 @@ fn came(metadata: &ObjectMeta, key: &str, value: &str) -> bool {
     !is_told && metadata.managed_fields.iter().flatten().any(|entry| owns(entry, key) && is_creator(entry))
 }
 
+/// Of an object that is yet to be created: what stands in its manifest comes with it, unless it names a time itself.
+pub fn come_with_the_object(consents: &mut DesiredConsents) {
+    let comes =
+        |value: &Option<String>| value.as_ref().is_some_and(|value| value.parse::<Timestamp>().is_err());
+    consents.send_code_came = comes(&consents.send_code);
+    consents.retry_came = comes(&consents.retry);
+    consents.official_came = comes(&consents.official);
+}
+
 /// When a value was set: a value that is a time says it itself, as those of the command line do. Of any other the API server
 /// knows when its owner last changed something. No value was set after that.
 fn set(metadata: &ObjectMeta, key: &str, value: &str) -> Option<Timestamp> {

@@ -20,7 +20,7 @@ mod told;
 pub use attempts::{attempts, attempts_text};
 pub use channel::{channel, deletion_seconds, is_cleanup_skipped};
 pub use condition::{conditions, conditions_from, waiting, waiting_from};
-pub use consent::consents;
+pub use consent::{come_with_the_object, consents};
 pub use key::{
     CLEANUP, CONSENTS, FIELD_MANAGER, GROUP, OFFICIAL, RECONCILE, RETRY, SEND_CODE, SKIP_CLEANUP, SKIPPED,
     USE_LABEL, USE_VERIFY_TOKEN,

@@ -720,6 +720,17 @@ fn a_consent_was_set_when_its_value_or_its_owner_says() {
 type Came<'a> = (&'a str, &'a str, Vec<(&'a str, &'a Value)>, bool);
 
 #[test]
+fn what_stands_in_the_manifest_of_a_new_object_comes_with_it_unless_it_is_a_time() {
+    for (value, comes) in [("from-git", true), ("2026-03-01T12:00:00Z", false)] {
+        let mut consents = consents(&consented(value, &[]));
+        assert!(!consents.send_code_came, "nobody created it yet");
+        come_with_the_object(&mut consents);
+        let came = (consents.send_code_came, consents.retry_came, consents.official_came);
+        assert_eq!(came, (comes, false, false), "{value}");
+    }
+}
+
+#[test]
 fn a_consent_came_with_the_object_where_its_creator_set_it_and_changed_nothing_since() {
     const CREATED: &str = "2026-03-01T12:00:00Z";
     let own = || json!({".": {}, "f:whatsapp-operator.dev/send-code": {}});

@@ -136,7 +136,9 @@ fn take(document: &Document, namespace: &str, input: &mut Input) -> Result<(), P
             // Status is no part of a manifest; what one says there would be taken for the past.
             let mut object: WhatsAppChannel = document.without("status").parse().map_err(unreadable)?;
             object.metadata.namespace.get_or_insert_with(|| namespace.to_owned());
-            let desired = lower::channel(&object).map_err(invalid)?;
+            let mut desired = lower::channel(&object).map_err(invalid)?;
+            // Unless it is there already, it is created from this.
+            lower::come_with_the_object(&mut desired.consents);
             let line = document.root.at.line;
             let place = Some((document.file.clone(), line));
             input.channels.push(Manifest { place, object, desired });

@@ -132,12 +132,7 @@ impl Origin {
         input: &mut Input,
     ) -> Result<Self, Problem> {
         args.check(input)?;
-        let mut given = BTreeMap::new();
-        for portfolio in &input.portfolios {
-            if let Some(credentials) = from_outside(args, portfolio)? {
-                given.insert(portfolio.reference(), credentials);
-            }
-        }
+        let mut given = from_outside_for(args, &input.portfolios)?;
         if given.len() == input.portfolios.len() && input.missing_portfolios().is_empty() {
             input.notes.push(
                 "channels are planned as new ones: no cluster was asked for what is remembered".to_owned(),
@@ -160,6 +155,9 @@ impl Origin {
                 meta.uid = found.metadata.uid;
                 meta.generation = found.metadata.generation.map(|old| old + i64::from(is_edited));
                 meta.annotations = found.metadata.annotations;
+                // By these a consent that somebody set is told from one that came with the object.
+                meta.creation_timestamp = found.metadata.creation_timestamp;
+                meta.managed_fields = found.metadata.managed_fields;
                 manifest.object.status = found.status;
                 manifest.desired =
                     lower::channel(&manifest.object).map_err(|why| Problem::new(why.to_string()))?;
@@ -171,7 +169,7 @@ impl Origin {
     /// Of channels that were read from a cluster: what is given here, else what it has.
     pub async fn of_cluster(args: &FileArgs, client: Client, input: &mut Input) -> Result<Self, Problem> {
         args.check(input)?;
-        let mut given = BTreeMap::new();
+        let mut given = from_outside_for(args, &input.portfolios)?;
         portfolios(args, &client, input, &mut given).await?;
         Ok(Self::Cluster(client, given))
     }
@@ -281,6 +279,19 @@ pub fn given(args: &FileArgs, name: &str) -> Result<Option<Opener>, Problem> {
 }
 
 /// The credentials of a portfolio from files or the environment, if its token is there.
+fn from_outside_for(
+    args: &FileArgs,
+    portfolios: &[DesiredPortfolio],
+) -> Result<BTreeMap<PortfolioRef, Opener>, Problem> {
+    let mut given = BTreeMap::new();
+    for portfolio in portfolios {
+        if let Some(credentials) = from_outside(args, portfolio)? {
+            given.insert(portfolio.reference(), credentials);
+        }
+    }
+    Ok(given)
+}
+
 fn from_outside(args: &FileArgs, portfolio: &DesiredPortfolio) -> Result<Option<Opener>, Problem> {
     let name = &portfolio.name;
     let Some(token) = outside(&args.token_files, "WHATSAPP_TOKEN_", name)? else { return Ok(None) };

@@ -141,6 +141,8 @@ pub struct Upkeep<'a, G, C> {
     pub before: &'a ConditionSet,
     /// Somebody wants it looked at now.
     pub is_asked: bool,
+    /// The portfolio's own annotation asks for that, so its owner has the last word.
+    pub is_reconciled: bool,
     /// The object is not being deleted.
     pub may_write: bool,
 }
@@ -161,7 +163,7 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             && (managed.is_none() || holds(generation));
         state.note(generation, is_read, self.is_asked, day, now);
         let mut seen = seen.cloned();
-        if let Some(seen) = seen.as_mut().filter(|_| self.is_asked) {
+        if let Some(seen) = seen.as_mut().filter(|_| self.is_reconciled) {
             seen.adopted.clear();
         }
         if state.is_due(day, now) {

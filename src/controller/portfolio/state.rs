@@ -44,6 +44,8 @@ pub struct State<G> {
     pub rest: Option<Rest>,
     /// Somebody asked to look now, and the lists were not begun since.
     pub is_nudged: bool,
+    /// Its own annotation asks for that.
+    pub is_reconciled: bool,
     /// The value of the annotation by which somebody asked to look now, as last met.
     nudge: Option<String>,
     /// When Meta was last asked about the credential, whatever came of it.
@@ -65,6 +67,7 @@ impl<G> Default for State<G> {
             is_doubted: false,
             rest: None,
             is_nudged: false,
+            is_reconciled: false,
             nudge: None,
             asked_at: None,
             checked_at: None,
@@ -93,6 +96,7 @@ impl<G> State<G> {
             let is_asked = value.is_some() && self.asked_at.is_some();
             self.is_doubted |= is_asked;
             self.is_nudged |= is_asked;
+            self.is_reconciled |= is_asked;
             self.nudge = value.cloned();
         }
     }
@@ -333,7 +337,7 @@ mod tests {
         state.note_nudge(value("1").as_ref());
         assert!(!state.is_doubted);
         state.note_nudge(value("2").as_ref());
-        assert!(state.is_nudged, "lists too");
+        assert!(state.is_nudged && state.is_reconciled, "lists too, and the owner has the last word");
         assert_eq!(state.until_due(now), Some(BETWEEN_CHECKS), "not more often than this");
         assert!(state.is_check_due(fresh, now + BETWEEN_CHECKS));
         state.note_check(&Fact::Known(()), now + BETWEEN_CHECKS);

@@ -148,7 +148,8 @@ fn drift_seen(scene: &Scene<'_>) -> Vec<Drift> {
         }
     }
     let is_profile_read = scene.number().is_some_and(|number| scene.observed.profile_of(number).is_some());
-    let is_picture_read = picture::read(scene.desired, &scene.observed.process.picture).is_some();
+    let picture = picture::read(scene.desired, &scene.observed.process.picture);
+    let is_picture_read = picture.is_some_and(|read| !read.fact.is_unread());
     let is_kept = |old: &&Drift| match old.field.as_str() {
         drift::PICTURE => !is_picture_read && picture::is_kept(scene.desired, scene.memory),
         field => field.starts_with(drift::PROFILE) && !is_profile_read && scene.desired.profile.is_managed(),

@@ -202,7 +202,7 @@ actions! {
         "Make callbackUrl an HTTPS URL of at most 200 characters that answers Meta's handshake; then run kubectl whatsapp retry NAME.";
     AdoptAppWebhook: ClusterUser,
         "The app has a webhook that the portfolio did not set.",
-        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make appWebhook.callbackUrl that address.",
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true, or where it is true already the annotation reconcile on the portfolio; else make appWebhook.callbackUrl that address.",
         destroys "what the app is told of goes to callbackUrl, and no longer to the address that it has now";
     MendAppWebhook: ClusterUser,
         "Meta did not take the app's webhook.",

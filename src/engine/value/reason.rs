@@ -630,7 +630,7 @@ reasons! {
         "Nothing.";
     AppWebhookForeign: Person, APP_WEBHOOK, AdoptAppWebhook,
         "The app has a webhook that this object did not set.",
-        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true; else make callbackUrl that address.";
+        "Find out who uses that address. If nobody needs it, set appWebhook.adopt: true, or where it is true already the annotation reconcile on the portfolio; else make callbackUrl that address.";
     AppWebhookRefused: Person, APP_WEBHOOK, MendAppWebhook,
         "Meta did not take the app's webhook.",
         "Read Meta's words. Make appWebhook.callbackUrl answer a GET with hub.challenge when hub.verify_token is the one in the Secret. It is tried again by itself.";

@@ -168,8 +168,16 @@ fn a_lock_of_codes_ends_when_the_sentence_for_people_says() {
     assert_eq!(read(136_024, "Try again later."), (Class::WaitUntil, hours(1)));
     assert_eq!(read(136_025, "Too many wrong codes. Try again in 12 hours."), (Class::WaitUntil, hours(12)));
     // No lock is named, only how long codes are valid.
-    for sentence in ["The code is wrong.", "A code is valid for 10 minutes. Ask for another.", "Try again."] {
+    for sentence in [
+        "The code is wrong.",
+        "A code is valid for 10 minutes. Ask for another.",
+        "Checked against the code of the last 10 minutes.",
+        "Try again.",
+    ] {
         assert_eq!(read(136_025, sentence), (Class::Person, None), "{sentence}");
+        let details =
+            json!({"error": {"code": 136_025, "message": "m", "error_data": {"details": sentence}}});
+        assert_eq!(refusal(&details, Edge::VerifyCode).class, Class::Person, "{sentence}");
     }
     assert_eq!(
         read(133_005, "Try again in 5 minutes."),

@@ -342,6 +342,25 @@ async fn of_the_lists_of_one_business_those_of_two_versions_are_kept() {
     assert_eq!((bench.seen().len(), kept()), (31, 3), "two, and the one of another edge");
 }
 
+#[tokio::test]
+async fn lists_of_one_business_that_are_read_at_once_are_each_read_to_the_end() {
+    let pages = (0..3).map(|_| page([0], Some(1))).chain((0..3).map(|_| page([1], None)));
+    let bench = Bench::new(pages).await;
+    let graphs = ["a", "b", "c"].map(|version| bench.meta.graph(credential(version, None)));
+    let begun = bench.now();
+    let next = || {
+        futures::future::join_all(
+            graphs.iter().map(|graph| graph.owned_accounts(begun, Urgency::Transitional)),
+        )
+    };
+    next().await;
+    next().await;
+    for list in next().await {
+        assert_eq!(list.whole.map(|list| list.accounts.len()), Some(2));
+    }
+    assert_eq!(bench.seen().len(), 6, "each page is read once");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_page_without_room_beside_other_lists_is_read_later_and_nobody_is_blamed() {
     let large = |after| {
@@ -349,13 +368,20 @@ async fn a_page_without_room_beside_other_lists_is_read_later_and_nobody_is_blam
         answer["data"][0]["name"] = "x".repeat(3 * MIB).into();
         Reply::Json(200, answer)
     };
-    let bench = Bench::new([page([0], Some(1)), large(Some(2)), large(Some(2)), page([3], None)]).await;
+    let pages = (0..8).map(|_| large(Some(2)));
+    let bench = Bench::new([page([0], Some(1))].into_iter().chain(pages).chain([page([3], None)])).await;
     let mut others = bench.client.inner.together.share();
     assert!(others.hold(66 * MIB).await);
     let begun = bench.now();
     assert!(next(&bench, begun).await.held.is_none(), "a small one has room");
     let (failure, again) = next(&bench, begun).await.held.unwrap();
     assert_eq!((failure, again.duration_since(bench.now()).as_secs()), (Failure::NoRoom(again), 10));
+    // However often there was none.
+    for _ in 0..6 {
+        bench.clock.pass(Duration::from_secs(10));
+        let (failure, again) = next(&bench, begun).await.held.unwrap();
+        assert_eq!((failure, again.duration_since(bench.now()).as_secs()), (Failure::NoRoom(again), 10));
+    }
     drop(others);
     assert_eq!(to_the_end(&bench, begun).await, [0, 1, 3]);
     assert_eq!(format!("{:?}", bench.client.inner.together), "Together(0)");

@@ -12,7 +12,7 @@ use whatsapp_operator::{
     cli::{
         self,
         exit::{Ending, Exit, Problem},
-        process::{detail_asked, stop_asked},
+        process::{detail_asked, stop_asked, take_descriptors},
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
@@ -57,6 +57,9 @@ fn operate(args: RunArgs) -> Ending {
     let logs =
         log::init(&shown, traces.as_ref()).map_err(|error| Problem::new(format!("cannot start: {error}")))?;
     let (level, lost) = (logs.level(), logs.lost());
+    if let Err(error) = take_descriptors() {
+        tracing::warn!(%error, "the process keeps the number of descriptors that it was given");
+    }
     // Not on the stack of the main thread: what work takes of a stack it keeps, and the workers have theirs anyway.
     let working = runtime.spawn(async move {
         tokio::spawn(detail_asked(move |more| if more { level.debug() } else { level.as_asked() }));

@@ -15,6 +15,24 @@ pub fn block_on(command: impl Future<Output = Ending>) -> Ending {
         .block_on(command)
 }
 
+/// Takes as many descriptors as the machine allows: each call to Meta that is not answered holds one, and many machines give a
+/// process 1,024 until it asks for more.
+///
+/// # Errors
+///
+/// If the machine does not let it; then it works with as many as it has.
+pub fn take_descriptors() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if current != maximum {
+            setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+        }
+    }
+    Ok(())
+}
+
 /// Tells of each SIGUSR1 with `true` and of each SIGUSR2 with `false`, as long as the process lives.
 pub async fn detail_asked(told: impl Fn(bool)) {
     #[cfg(unix)]

@@ -20,7 +20,7 @@ use crate::engine::{
     condition_type::ConditionType,
     desired::{Desired, DesiredConsents, Management, PortfolioRef},
     farewell::Farewell,
-    id::{AccountId, CodeStatus, PlatformType},
+    id::{AccountId, CodeStatus, NumberId, PlatformType},
     limits::Limits,
     look::{Follows, Urgency, look, target},
     memory::{ConsentKind, Memory},
@@ -156,8 +156,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
     let spec = &channel.spec;
     let meta = &channel.metadata;
     let status = channel.seen();
-    let has_number = status.is_some_and(|s| s.phone_number_id.is_some());
-    let has_acted = has_number
+    let number = status.and_then(|s| s.phone_number_id.as_deref()).map(NumberId::from);
+    let has_acted = number.is_some()
         || status.is_some_and(|s| s.in_flight().is_some() || s.ledger().is_some() || s.unread().is_some());
     let is_observed = status.is_some_and(|s| s.observed_generation == meta.generation);
     let is_left_alone = status.is_some_and(|s| s.conditions.iter().any(|c| is_left_alone(&c.reason)));
@@ -184,7 +184,7 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
             since: meta.deletion_timestamp.as_ref().map(|at| at.0),
             seconds: lower::deletion_seconds(spec),
         }),
-        has_number,
+        number,
         has_acted: has_acted && !is_claimed,
         has_managed: has_acted && is_observed && !is_left_alone,
         yields: yields(status),
@@ -661,6 +661,10 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             },
             volatile: self.state.volatile.clone(),
             unwritten: self.ctx.unwritten.clone(),
+            is_of_another: {
+                let (claims, key) = (self.ctx.claims.clone(), self.key.clone());
+                Arc::new(move |number| claims.is_of_another(&key, number))
+            },
         }
     }
 

@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use crate::api::v1alpha1::ChannelCounts;
 use crate::engine::{
     desired::PortfolioRef,
-    id::AccountId,
+    id::{AccountId, NumberId},
     observed::{Claim, CodeShared},
     portfolio::Backing,
     spelling::Canonical,
@@ -41,7 +42,8 @@ pub struct Claimant {
     pub is_eligible: bool,
     /// It has something to take back at Meta before it goes, for which it needs its portfolio.
     pub holds: Option<Holds>,
-    pub has_number: bool,
+    /// The id of its number, once it is known.
+    pub number: Option<NumberId>,
     /// Its status shows that it acted on the number, and does not say that another one manages it.
     pub has_acted: bool,
     /// Its status shows that it managed the number when it was last written.
@@ -161,6 +163,9 @@ struct Inner {
     /// In boxes, as the rivals: a table keeps room for up to twice as many as there are.
     channels: HashMap<Key, Box<Claimant>>,
     by_digits: HashMap<Canonical, Box<Rivals>>,
+    /// Who knows the number with an id as its own. Nothing is decided by it alone: it tells whose an entry is that shows no
+    /// digits.
+    by_number: BTreeSet<(NumberId, Key)>,
     by_portfolio: HashMap<PortfolioRef, BTreeSet<Key>>,
     /// Channels whose spec names the Secret of their code, by namespace and place.
     by_code: HashMap<(Arc<str>, CodeSecret), BTreeSet<Key>>,
@@ -205,7 +210,7 @@ impl Claims {
         let mut inner = self.lock();
         inner.filled = inner.filled.map(|_| now);
         let has_acted = |claimant: &Claimant| {
-            claimant.has_number || claimant.has_managed || claimant.stage != Stage::Pending
+            claimant.number.is_some() || claimant.has_managed || claimant.stage != Stage::Pending
         };
         inner.is_inherited |= inner.channels.values().any(|claimant| has_acted(claimant));
         for rivals in inner.by_digits.values_mut() {
@@ -239,7 +244,7 @@ impl Claims {
         }
         let changed = inner.channels.get(key).is_none_or(|before| {
             before.is_eligible != next.is_eligible
-                || before.has_number != next.has_number
+                || before.number.is_some() != next.number.is_some()
                 || before.has_acted != next.has_acted
                 || before.yields != next.yields
                 || before.portfolio != next.portfolio
@@ -258,6 +263,14 @@ impl Claims {
         }
         inner.by_portfolio.entry(next.portfolio.clone()).or_default().insert(key.clone());
         let before = inner.channels.insert(key.clone(), Box::new(next.clone()));
+        if before.as_deref().and_then(|before| before.number.as_ref()) != next.number.as_ref() {
+            if let Some(before) = &before {
+                inner.leave_number(key, before);
+            }
+            if let Some(number) = &next.number {
+                inner.by_number.insert((number.clone(), key.clone()));
+            }
+        }
         let is_same = |before: &Claimant| {
             before.code_secret == next.code_secret && before.awaits_code == next.awaits_code
         };
@@ -388,7 +401,7 @@ impl Claims {
         let mut others = others.map(|(key, claimant)| (key, &**claimant));
         let (prover, holder) = (rivals.prover.as_ref().map(|prover| &prover.0), rivals.holder.as_ref());
         let stays = |key: &Key, c: &Claimant| {
-            let has_lost_it = c.has_number && c.yields.is_some();
+            let has_lost_it = c.number.is_some() && c.yields.is_some();
             prover == Some(&c.uid) && holder == Some(&c.uid) && is_proven(key, c) && !has_lost_it
         };
         if !others.any(|(key, claimant)| stays(key, claimant)) {
@@ -412,6 +425,14 @@ impl Claims {
         let inner = self.lock();
         let own = inner.channels.get(key);
         own.and_then(|own| inner.by_digits.get(&own.digits)).is_some_and(|rivals| rivals.keys.len() > 1)
+    }
+
+    /// Whether a number is that of a channel with other digits, which knows it by its id: then an entry of that id that shows
+    /// no digits is not this channel's.
+    pub fn is_of_another(&self, key: &Key, number: &NumberId) -> bool {
+        let inner = self.lock();
+        let Some(own) = inner.channels.get(key) else { return false };
+        inner.of_number(number).any(|(other, of)| other != key && of.digits != own.digits)
     }
 
     /// Key and uid as the index holds them: clones share their text with it.
@@ -468,8 +489,16 @@ impl Claims {
     pub fn tidy(&self, now: Timestamp) {
         let mut inner = self.lock();
         inner.forget(now);
-        let Inner { filled: _, is_inherited: _, channels, by_digits, by_portfolio, by_code, vacant } =
-            &mut *inner;
+        let Inner {
+            filled: _,
+            is_inherited: _,
+            channels,
+            by_digits,
+            by_number: _,
+            by_portfolio,
+            by_code,
+            vacant,
+        } = &mut *inner;
         channels.give_back();
         by_digits.give_back();
         by_portfolio.give_back();
@@ -553,7 +582,7 @@ impl Candidate<'_> {
 /// How good a claim is, if it is one. Unknown is not false: what was won is kept while nothing is known of the portfolio.
 fn rank(claimant: &Claimant, backing: Backing, kept: Duration, now: Timestamp) -> Option<Rank> {
     match backing {
-        _ if claimant.has_number => Some(Rank::Number),
+        _ if claimant.number.is_some() => Some(Rank::Number),
         Backing::Proven => Some(Rank::Backed),
         Backing::Unknown | Backing::Works if claimant.has_acted => Some(Rank::Backed),
         Backing::Unknown | Backing::Works => Some(Rank::Hoped),
@@ -597,6 +626,9 @@ impl Inner {
     fn sharing_text(&self, key: &Key, mut next: Claimant) -> Claimant {
         if let Some(before) = self.channels.get(key).filter(|before| before.uid == next.uid) {
             next.uid = before.uid.clone();
+            if before.number == next.number {
+                next.number = before.number.clone();
+            }
         }
         if let Some((digits, _)) = self.by_digits.get_key_value(&next.digits) {
             next.digits = digits.clone();
@@ -612,6 +644,7 @@ impl Inner {
         let Some(own) = self.channels.remove(key) else { return Ripple::default() };
         self.leave(&own.portfolio, key);
         self.leave_code(key, &own);
+        self.leave_number(key, &own);
         let mut ripple = Ripple { woken: self.shares_code(key, &own), recount: vec![own.portfolio] };
         let Some(rivals) = self.by_digits.get_mut(&own.digits) else { return ripple };
         rivals.keys.retain(|rival| rival != key);
@@ -641,6 +674,14 @@ impl Inner {
         }
     }
 
+    /// The channels that know a number by its id; mostly one.
+    fn of_number(&self, number: &NumberId) -> impl Iterator<Item = (&Key, &Claimant)> {
+        let first = Key { namespace: "".into(), name: "".into() };
+        let from = self.by_number.range((Bound::Included((number.clone(), first)), Bound::Unbounded));
+        let keys = from.take_while(move |(of, _)| of == number).map(|(_, key)| key);
+        keys.filter_map(|key| Some((key, &**self.channels.get(key)?)))
+    }
+
     /// Other channels whose code comes from where that of this one does. One whose spec names no place has a Secret of its
     /// own name, which another may name.
     fn shares_code(&self, key: &Key, own: &Claimant) -> Vec<Key> {
@@ -662,6 +703,12 @@ impl Inner {
             if keys.is_empty() {
                 self.by_code.remove(&place);
             }
+        }
+    }
+
+    fn leave_number(&mut self, key: &Key, own: &Claimant) {
+        if let Some(number) = &own.number {
+            self.by_number.remove(&(number.clone(), key.clone()));
         }
     }
 
@@ -689,6 +736,10 @@ mod tests {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 
+    fn id() -> Option<NumberId> {
+        Some("100000000000001".into())
+    }
+
     fn key(namespace: &str, name: &str) -> Key {
         Key { namespace: namespace.into(), name: name.into() }
     }
@@ -700,7 +751,7 @@ mod tests {
             portfolio: PortfolioRef { namespace: "shop".into(), name: "acme".into() },
             is_eligible: true,
             holds: None,
-            has_number: false,
+            number: None,
             has_acted: false,
             has_managed: false,
             yields: None,
@@ -721,6 +772,34 @@ mod tests {
     const OURS: Claim = Claim::Ours { act_from: None };
 
     #[test]
+    fn a_number_is_known_by_its_id_for_as_long_as_a_channel_with_other_digits_has_it() {
+        let claims = Claims::new(PAUSES);
+        let (old, new) = (key("shop", "old"), key("shop", "new"));
+        let [seven, nine]: [NumberId; 2] = ["7".into(), "9".into()];
+        let other_digits = || Claimant { digits: Canonical::of("5511912345679"), ..claimant("2", 5) };
+        claims.apply(&old, Claimant { number: Some(seven.clone()), ..claimant("1", 0) }, at(0));
+        assert!(!claims.is_of_another(&new, &seven), "nothing is known of who asks");
+        claims.apply(&new, other_digits(), at(0));
+        let who = |number: &NumberId| [&new, &old].map(|key| claims.is_of_another(key, number));
+        assert_eq!((who(&seven), who(&nine)), ([true, false], [false, false]));
+        // One that has the same digits in another spelling is a rival, and its entry may be the one that is looked for.
+        claims.apply(&new, claimant("2", 5), at(1));
+        assert_eq!(who(&seven), [false, false]);
+        claims.apply(&new, other_digits(), at(2));
+        assert_eq!(who(&seven), [true, false]);
+        // The other one gets another id, loses it, has it again, and is gone.
+        claims.apply(&old, Claimant { number: Some(nine.clone()), ..claimant("1", 0) }, at(3));
+        assert_eq!((who(&seven), who(&nine)), ([false, false], [true, false]));
+        claims.apply(&old, claimant("1", 0), at(4));
+        assert_eq!(who(&nine), [false, false]);
+        claims.apply(&old, Claimant { number: Some(nine.clone()), ..claimant("1", 0) }, at(5));
+        assert_eq!(who(&nine), [true, false]);
+        claims.remove(&old, at(6));
+        assert_eq!(who(&nine), [false, false]);
+        assert!(claims.lock().by_number.is_empty());
+    }
+
+    #[test]
     fn nobody_acts_before_every_namespace_is_known() {
         let claims = Claims::new(PAUSES);
         claims.apply(&key("shop", "a"), claimant("1", 0), at(0));
@@ -738,7 +817,7 @@ mod tests {
         claims.apply(&young, claimant("2", 5), at(5));
         assert_eq!(ask(&claims, &old, 6), OURS);
         assert_eq!(ask(&claims, &young, 6), Claim::Other { name: None });
-        claims.apply(&young, Claimant { has_number: true, ..claimant("2", 5) }, at(7));
+        claims.apply(&young, Claimant { number: id(), ..claimant("2", 5) }, at(7));
         // The old one was not edited: a pass of it that began before may still write its intent.
         assert_eq!(ask(&claims, &young, 8), Claim::Ours { act_from: Some(at(98)) });
         assert_eq!(ask(&claims, &old, 8), Claim::Other { name: None });
@@ -768,7 +847,7 @@ mod tests {
         claims.apply(&young, Claimant { digits: Canonical::of("3"), ..claimant("2", 5) }, at(5));
         assert_eq!((ask(&claims, &old, 6), ask(&claims, &young, 6)), (OURS, OURS));
         // Until now another process acted, and what it managed until a moment ago is not known.
-        claims.apply(&old, Claimant { has_number: true, has_managed: true, ..claimant("1", 0) }, at(100));
+        claims.apply(&old, Claimant { number: id(), has_managed: true, ..claimant("1", 0) }, at(100));
         claims.take_over(at(200));
         assert_eq!(ask(&claims, &old, 201), OURS, "its status shows that it goes on");
         assert_eq!(ask(&claims, &young, 201), Claim::Ours { act_from: Some(at(230)) });
@@ -943,7 +1022,7 @@ mod tests {
     }
 
     fn numbered(uid: &str, created: i64) -> Claimant {
-        Claimant { has_number: true, has_acted: true, has_managed: true, ..claimant(uid, created) }
+        Claimant { number: id(), has_acted: true, has_managed: true, ..claimant(uid, created) }
     }
 
     const OTHER: Claim = Claim::Other { name: None };
@@ -1075,7 +1154,7 @@ mod tests {
             ("and its credentials died long ago", numbered("1", 0), (lost, Proven), &seen, true),
             (
                 "it found that the number is gone",
-                with(|old| old.has_number = true),
+                with(|old| old.number = id()),
                 (Proven, Proven),
                 &seen,
                 true,
@@ -1121,7 +1200,7 @@ mod tests {
 
     #[test]
     fn who_acted_says_that_a_number_is_anothers_while_that_one_is_served_and_may_lose_it() {
-        let gone = with(|old| (old.has_number, old.has_managed) = (true, true));
+        let gone = with(|old| (old.number, old.has_managed) = (id(), true));
         let two = Two::new(gone, Claimant { has_acted: true, ..claimant("2", 50) });
         assert_eq!(two.ask((Proven, Proven), 60), (OURS, OTHER));
         assert_eq!(two.ask((Lost(at(0)), Proven), 3_600), (OURS, Claim::Undecided), "it is looked for first");
@@ -1163,12 +1242,12 @@ mod tests {
         two.old(with(|old| old.has_acted = false));
         assert_eq!(two.ask((Proven, Proven), 300), (OTHER, OURS));
         // Somebody writes an id into the status of the older one, and takes away what it says.
-        let forged = with(|old| (old.has_number, old.yields) = (true, None));
+        let forged = with(|old| (old.number, old.yields) = (id(), None));
         two.old(forged.clone());
         assert_eq!(two.ask((Proven, Proven), 301), (OTHER, OURS));
         two.claims.take_over(at(400));
         assert_eq!(two.ask((Proven, Proven), 401).1, OTHER, "a status is believed until it is looked at");
-        two.old(with(|old| old.has_number = true));
+        two.old(with(|old| old.number = id()));
         proves(&two.young, owned("300"));
         assert_eq!(two.ask((Proven, Proven), 402).0, OTHER);
         // Created anew it comes last.
@@ -1276,7 +1355,7 @@ mod tests {
                     match event {
                         Event::Backing(who, backing) => behind[who] = backing,
                         Event::Becomes(who, has_number, has_acted, looked) => {
-                            (channels[who].has_number, channels[who].has_acted) = (has_number, has_acted);
+                            (channels[who].number, channels[who].has_acted) = (id().filter(|_| has_number), has_acted);
                             channels[who].yields =
                                 looked.map(|has_looked| Box::new(Yields { has_looked, account: None }));
                             claims.apply(&keys[who], channels[who].clone(), at(now));

@@ -24,11 +24,11 @@ use crate::engine::{
     assess::{Given, assess},
     desired::{Desired, Management},
     failure::{Failure, Refusal, Said},
-    id::{AccountId, Fact},
+    id::{AccountId, Fact, NumberId},
     limits::Limits,
     look::{AccountLook, Follows, Look, look, target},
     memory::{Intent, Ledger, Memory},
-    observed::{Claim, ListState, Observed, PortfolioState, ProcessFacts},
+    observed::{Claim, ListState, Number, Observed, PortfolioState, ProcessFacts},
     outcome::Outcome,
     plan::{Plan, plan},
     record::{fold, intend},
@@ -235,6 +235,16 @@ pub struct Input<V> {
     pub volatile: Arc<Mutex<Volatile>>,
     /// Kept by the process, from pass to pass.
     pub unwritten: Arc<Unwritten>,
+    /// Whether a number is known to be that of another channel with other digits.
+    pub is_of_another: OfAnother,
+}
+
+/// Tells of the id of a number whether a channel with other digits has it.
+pub type OfAnother = Arc<dyn Fn(&NumberId) -> bool + Send + Sync>;
+
+/// Nothing is known of other channels.
+pub fn no_other() -> OfAnother {
+    Arc::new(|_| false)
 }
 
 /// What a pass came to.
@@ -360,8 +370,18 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     (secrets, attempts): (&S, &A),
     place: &mut P,
 ) -> Decided {
-    let Input { desired, live, is_shown: _, claim, portfolio, after_write, process, volatile, unwritten: _ } =
-        input;
+    let Input {
+        desired,
+        live,
+        is_shown: _,
+        claim,
+        portfolio,
+        after_write,
+        process,
+        volatile,
+        unwritten: _,
+        is_of_another,
+    } = input;
     let may_add = match (graph, target(desired, &live.memory, portfolio)) {
         (Some(graph), Some(account)) => graph.held_until(&account, StepKind::AddNumber).is_none(),
         _ => true,
@@ -387,6 +407,10 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let sources = Sources { graph, secrets, clock: &*shell.clock, seen: &seen };
     let observing = Box::pin(observe(desired, &look, given, &sources)).instrument(debug_span!("look"));
     let (mut observed, mut materials) = apart(place, observing).await;
+    // What shows no digits may be any number, but not one that another channel has.
+    let may_be_ours =
+        |entry: &Arc<Number>| Some(&entry.id) == live.memory.number.as_ref() || !is_of_another(&entry.id);
+    observed.search.iter_mut().for_each(|searched| searched.without_digits.retain(may_be_ours));
     {
         let mut volatile = volatile.lock().unwrap_or_else(PoisonError::into_inner);
         volatile.stood = observed.process.stood.clone();

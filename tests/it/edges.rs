@@ -346,6 +346,31 @@ async fn half_open_requests_stop_neither_probes_nor_work() {
     assert!(!rig.logs().contains("Too many open files"), "{}", rig.logs());
 }
 
+/// Each call to Meta that is not answered holds a descriptor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_takes_as_many_descriptors_as_the_machine_lets_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let kubeconfig = dir.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, AWAY).expect("written");
+    let health = free_address();
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -H -n 2048 && ulimit -S -n 64 && exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_whatsapp-operator"))
+        .env("KUBECONFIG", kubeconfig)
+        .args(["run", "--namespace", "a", "--graph-url", "http://127.0.0.1:1"])
+        .args(["--health-listen", &health.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the operator starts");
+    let mut operator = Operator { child, health, _dir: dir };
+    operator.until_it_answers().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.child.id())).expect("it runs");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["2048", "2048"], "{files}");
+}
+
 /// Fewer descriptors than the port may take connections, so the system refuses them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_port_without_descriptors_neither_ends_nor_spins() {

@@ -38,7 +38,7 @@ use crate::{
     meta::{client::Meta, settings::Settings},
     run::{
         may_work::MayWork,
-        pass::{Done, Ids, Input, Shell, pass},
+        pass::{Done, Ids, Input, Shell, no_other, pass},
     },
     sandbox::{
         Account, App, FaultKind, Hold, InitialStatus, Number, Options, ReviewPolicy, Sandbox, Switches,
@@ -404,6 +404,7 @@ impl<'a> Play<'a> {
                 ..ProcessFacts::new(self.start)
             },
             unwritten: actor.fleeting.unwritten.clone(),
+            is_of_another: no_other(),
             volatile: actor.fleeting.volatile.clone(),
             desired,
         };

@@ -26,7 +26,8 @@ pub struct Limits {
     pub registration_unknown_history: Duration,
     /// Without `name_status`: pause after the first registration.
     pub registration_blind_pause: Duration,
-    /// Code requests by consent in 24 h. Meta's allowance is not published, and each SMS needs a person.
+    /// Code requests by consent in 24 h. Meta's allowance for a day is not published; five in a day were answered with a lock of
+    /// twelve hours at the sixth, so the last of them is left to people.
     pub codes_by_consent: usize,
     pub codes_window: Duration,
     /// All code requests, the automatic one too. An integrator counts 10 in 72 h and stops at 9 (recordings of September
@@ -216,7 +217,7 @@ impl Default for Limits {
             registration_pauses: [s(5 * MINUTE), s(2 * HOUR), s(12 * HOUR)],
             registration_unknown_history: s(24 * HOUR),
             registration_blind_pause: s(12 * HOUR),
-            codes_by_consent: 5,
+            codes_by_consent: 4,
             codes_window: s(DAY),
             codes_total: 8,
             codes_total_window: s(72 * HOUR),

@@ -519,6 +519,7 @@ impl Scene {
             process: ProcessFacts::new(fixture::now()),
             volatile: Arc::default(),
             unwritten: self.unwritten.clone(),
+            is_of_another: no_other(),
         }
     }
 

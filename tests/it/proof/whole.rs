@@ -831,6 +831,63 @@ fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_fo
     far.shutdown_background();
 }
 
+/// One more channel in an account in which the number of another one shows no digits any more.
+async fn is_added_beside_one_without_digits(world: &mut World) -> Result<(), String> {
+    comes_up(world, &[]).await?;
+    let blank = |world: &World, target: &str| {
+        assert!(world.sandbox.set_field(target, "display_phone_number", Value::Null), "{target}");
+    };
+    blank(world, world.channels[0].digits);
+    world.run_for(MINUTE * 10).await?;
+    let more = Channel::new("more-br", "300000000000001", "5511912345690");
+    world.server.put("whatsappchannels", NAMESPACE, more.name, more.manifest());
+    world.run_for(MINUTE * 3).await?;
+    let is = |world: &World, name: &str| reason(&world.status(name), "NumberAdded").unwrap_or_default();
+    if is(world, "more-br") != "InAccount" {
+        return Err(format!("the entry of another channel holds it up: {}", is(world, "more-br")));
+    }
+    // Nobody has this one: it may be any number.
+    let nobodys = sandbox::Number::new("100000000000077", "300000000000001", "5511912345677", "Acme");
+    world.sandbox.add_number(nobodys);
+    blank(world, "5511912345677");
+    world.run_for(MINUTE * 10).await?;
+    let last = Channel::new("last-br", "300000000000001", "5511912345691");
+    world.server.put("whatsappchannels", NAMESPACE, last.name, last.manifest());
+    world.run_for(MINUTE * 30).await?;
+    if is(world, "last-br") != "EntryWithoutNumber" {
+        return Err(format!("an entry that may be the number is overlooked: {}", is(world, "last-br")));
+    }
+    let told = world.status("last-br").to_string();
+    if !told.contains("with the id 100000000000077;") {
+        return Err(format!("it names the entries that may be it: {told}"));
+    }
+    // After a restart the same is known, from statuses alone.
+    for who in [0, 1] {
+        world.happen(Move { after: 0, who, what: Accident::Crash });
+    }
+    let next = Channel::new("next-br", "300000000000001", "5511912345692");
+    world.server.put("whatsappchannels", NAMESPACE, next.name, next.manifest());
+    world.run_for(MINUTE * 30).await?;
+    let told = world.status("next-br").to_string();
+    if !told.contains("with the id 100000000000077;") {
+        return Err(format!("it names the entries that may be it: {told}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_entry_without_digits_that_another_channel_knows_by_its_id_holds_up_no_new_number() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(2, 0, far.handle().clone()).await;
+        if let Err(what) = is_added_beside_one_without_digits(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// What a portfolio tells of the apps of its accounts.
 fn told_apps(world: &World) -> Vec<Value> {
     let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();
@@ -1072,7 +1129,7 @@ fn the_webhook_of_an_app_is_set_whatever_happens_to_any_call_and_to_any_write_of
 
 proptest! {
     #![proptest_config(Config {
-        cases: 16,
+        cases: 64,
         max_shrink_iters: 60,
         // The same on every run, so that a red run is about a change; more cases try others.
         rng_seed: RngSeed::Fixed(1),

@@ -56,7 +56,9 @@ use whatsapp_operator::{
     run::{
         attempts::{Attempts, AttemptsRead, NotKept},
         may_work::MayWork,
-        pass::{Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, pass},
+        pass::{
+            Done, Ids, Input, Live, PassError, ReadError, Record, Records, Shell, WriteError, no_other, pass,
+        },
         picture::PictureBytes,
         secret::{SecretRead, Secrets},
     },
@@ -968,6 +970,7 @@ impl World {
             },
             volatile: fleeting.volatile.clone(),
             unwritten: fleeting.unwritten.clone(),
+            is_of_another: no_other(),
             desired: desired.clone(),
         };
         let gate = process.gate.clone();

@@ -12,7 +12,7 @@ use whatsapp_operator::{
     cli::{
         self,
         exit::{Ending, Exit, Problem},
-        process::{detail_asked, stop_asked, take_descriptors},
+        process::{beside, detail_asked, stop_asked, take_descriptors},
         run::{LogFormat, RunArgs},
     },
     cluster, controller,
@@ -82,7 +82,7 @@ fn operate(args: RunArgs) -> Ending {
         let metrics = Metrics::new(args.metrics_detail()).with_calls(move || calls(counted.stats()));
         let metrics = Arc::new(metrics.with_lost_lines(lost));
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
-        let serving = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
+        let port = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
         let election = args.leader_election.then(|| {
             let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
@@ -104,15 +104,22 @@ fn operate(args: RunArgs) -> Ending {
             metrics,
         };
         let asked = stop.clone();
-        tokio::spawn(async move {
+        let signals = tokio::spawn(async move {
             stop_asked().await;
             asked.cancel();
+            std::future::pending::<()>().await;
         });
-        let ended = controller::run(client, options, meta, Arc::new(SystemClock), stop).await;
+        let working = controller::run(client, options, meta, Arc::new(SystemClock), stop.clone());
+        let mut tasks = [("the port of health and metrics", port), ("waiting for signals", signals)];
+        let ended = beside(working, &mut tasks, &stop).await;
         over.cancel();
+        let [(_, port), (_, signals)] = tasks;
+        signals.abort();
         // Health is served to the end, so that a slow stop does not look like a crash. How it ends changes nothing.
-        let _ = serving.await;
-        ended.map_err(|error| Problem::new(error.to_string()))?;
+        if !port.is_finished() {
+            let _ = port.await;
+        }
+        ended?;
         Ok(Exit::Done)
     });
     runtime.block_on(working).unwrap_or_else(|error| match error.try_into_panic() {

@@ -74,6 +74,7 @@ pub use watch::Watched;
 use work::Work;
 
 pub use lead::Election;
+pub use resting::BACKSTOP;
 
 /// Reading and deciding of one reconcile; what is carried out is not bounded by it.
 const BUDGET: Duration = Duration::from_secs(60);

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// A number is looked at by a pass of its own this often at least.
-pub const BACKSTOP: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+pub const BACKSTOP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// An account, as one portfolio reaches it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -626,12 +626,12 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_was_not_looked_at_for_three_days_is() {
+    fn a_number_that_was_not_looked_at_for_a_week_is() {
         let (accounts, of) = two();
-        let three_days = 100 + i64::try_from(BACKSTOP.as_secs()).unwrap();
+        let a_week = 100 + i64::try_from(BACKSTOP.as_secs()).unwrap();
         let list = |begun| reading(begun, &[number(1), number(2)]);
-        assert!(woken(&accounts, &of, &list(three_days - 1), three_days - 1).is_empty());
-        assert_eq!(woken(&accounts, &of, &list(three_days), three_days).len(), 2);
+        assert!(woken(&accounts, &of, &list(a_week - 1), a_week - 1).is_empty());
+        assert_eq!(woken(&accounts, &of, &list(a_week), a_week).len(), 2);
     }
 
     #[test]

@@ -338,7 +338,7 @@ async fn a_code_budget_that_is_used_up_is_waited_for() {
         |what| told.iter().position(|told| *told == what).unwrap_or_else(|| panic!("{what}: {forecast:#}"));
     assert!(at("CodeLimitReached") < at("RequestCode"), "{forecast:#}");
     let hours = forecast["lines"][at("RequestCode")]["afterSeconds"].as_i64().unwrap() / 3600;
-    assert_eq!(hours, 19, "24 hours after the first of five, which was 4.5 hours ago");
+    assert_eq!(hours, 20, "24 hours after the first of four, which was 3.5 hours ago");
     assert_eq!((forecast["ending"].as_str(), forecast["costs"]["codes"].as_u64()), (Some("Ready"), Some(1)));
 }
 

@@ -41,13 +41,13 @@ fn again(world: &mut World, name: &str, change: impl FnOnce(&mut Desired)) -> St
     name
 }
 
-/// A channel for which five codes were asked for, and none was entered.
-async fn five_codes() -> World {
+/// A channel for which four codes were asked for, and none was entered.
+async fn four_codes() -> World {
     let mut world = World::new().await;
     world.people.enters = false;
-    world.people.consents = 5;
+    world.people.consents = 4;
     world.cluster.apply(plain_channel());
-    assert!(world.run_until(HOUR * 12, |world| codes(world) == 5).await, "{}", world.story());
+    assert!(world.run_until(HOUR * 12, |world| codes(world) == 4).await, "{}", world.story());
     world.people.consents = 0;
     world.run_for(MINUTE * 30).await;
     world
@@ -61,7 +61,7 @@ async fn ask(world: &mut World, name: &str) {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
+async fn a_channel_that_is_deleted_and_applied_again_gets_no_fifth_code() {
     type Change = fn(&mut Desired);
     let ways: [(&str, Change); 2] = [
         ("the same manifest", |_| {}),
@@ -71,21 +71,21 @@ async fn a_channel_that_is_deleted_and_applied_again_gets_no_sixth_code() {
         }),
     ];
     for (way, change) in ways {
-        let mut world = five_codes().await;
+        let mut world = four_codes().await;
         let name = again(&mut world, CHANNEL, change);
         ask(&mut world, &name).await;
-        assert_eq!(codes(&world), 5, "{way}: {}", world.story());
+        assert_eq!(codes(&world), 4, "{way}: {}", world.story());
         let status = world.cluster.raw(&name);
         let answer = status.consents().and_then(|consents| consents.send_code.clone()).unwrap();
         let refused = answer.refused.unwrap_or_default();
-        assert!(refused.contains("5 codes were asked for in 24 hours"), "{way}: {refused}");
+        assert!(refused.contains("4 codes were asked for in 24 hours"), "{way}: {refused}");
         // A third object, and the day after the first code.
         let name = again(&mut world, &name, change);
         ask(&mut world, &name).await;
-        assert_eq!(codes(&world), 5, "{way}: {}", world.story());
+        assert_eq!(codes(&world), 4, "{way}: {}", world.story());
         world.run_for(DAY).await;
         ask(&mut world, &name).await;
-        assert_eq!(codes(&world), 6, "{way}: {}", world.story());
+        assert_eq!(codes(&world), 5, "{way}: {}", world.story());
     }
 }
 
@@ -106,11 +106,11 @@ async fn codes_of_another_channel_that_had_the_number_in_between_count_once_it_i
     let mut other = plain_channel();
     (other.name, other.uid) = ("support-other".into(), "other".into());
     world.cluster.apply(other);
-    for _ in 0..5 {
+    for _ in 0..4 {
         ask(&mut world, "support-other").await;
     }
     let sent = codes(&world);
-    assert!(sent >= 5, "{}", world.story());
+    assert!(sent >= 4, "{}", world.story());
     suspend(&mut world, "support-other", true);
     world.run_for(HOUR).await;
     suspend(&mut world, CHANNEL, false);
@@ -160,7 +160,7 @@ async fn eight_codes_in_three_days_are_enough_whoever_asks() {
         }
         name = again(&mut world, &name, |_| {});
         world.run_for(HOUR * 18).await;
-        assert!(codes(&world) <= [5, 8, 8][day], "day {day}: {}", world.story());
+        assert!(codes(&world) <= [4, 8, 8][day], "day {day}: {}", world.story());
     }
     assert_eq!(codes(&world), 8, "{}", world.story());
 }
@@ -207,13 +207,13 @@ async fn whatever_is_lost_or_forged_the_next_object_does_no_more_than_without_it
         json!({"codes": [{"id": "x", "at": future, "outcome": "NotSent", "cause": "Automatic"}]}).to_string(),
     ];
     for text in texts {
-        let mut world = five_codes().await;
-        assert_eq!(kept(&world).of(StepKind::RequestCode).len(), 5, "{}", world.story());
+        let mut world = four_codes().await;
+        assert_eq!(kept(&world).of(StepKind::RequestCode).len(), 4, "{}", world.story());
         world.cluster.put_attempts(&channel().number.canonical(), &text);
         let name = again(&mut world, CHANNEL, |_| {});
         ask(&mut world, &name).await;
         // As without it: the new object asks, and what it did is kept over what stood there.
-        assert_eq!(codes(&world), 6, "{text}: {}", world.story());
+        assert_eq!(codes(&world), 5, "{text}: {}", world.story());
         assert_eq!(kept(&world).of(StepKind::RequestCode).len(), 1, "{text}: {}", world.story());
     }
 }

@@ -26,6 +26,7 @@ mod help_desk;
 mod hostile;
 mod house;
 mod house_class;
+mod identity;
 mod image;
 mod import;
 mod kept;

@@ -205,7 +205,7 @@ impl World {
     async fn of(channels: Vec<Channel>, clocks: [i64; 2], (seed, lag): (u64, u64), far: Handle) -> Self {
         install_crypto();
         let mut portfolio = Portfolio::new("500000000000001", "Acme Ltda");
-        portfolio.number_limit = Some(20);
+        portfolio.number_limit = Some(50);
         let meta = sandbox::World::for_demo().with_portfolio(portfolio).with_account(Account::new(
             OTHER_ACCOUNT,
             "500000000000001",
@@ -827,6 +827,49 @@ fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_fo
         if let Err(what) = looks_as_asked(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
+    });
+    far.shutdown_background();
+}
+
+/// So many numbers of one account, in a burst, through queue and poller to Ready. Gives back calls by what they are.
+async fn brings_a_crowd_up(world: &mut World) -> Result<HashMap<String, u64>, String> {
+    while !world.are_ready() {
+        if world.begun.elapsed() > HOUR * 12 {
+            return Err("not Ready after twelve hours".into());
+        }
+        world.run_for(MINUTE).await?;
+    }
+    Ok(world.sandbox.counters().into_iter().collect())
+}
+
+#[test]
+fn a_crowd_in_one_account_costs_four_calls_a_number_and_few_lists() {
+    const CROWD: usize = 30;
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let word = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+        let channel = |n| {
+            Channel::new(word(format!("one-{n:02}")), "300000000000001", word(format!("55119123457{n:02}")))
+        };
+        let channels = (0..CROWD).map(channel).collect();
+        let mut world = World::of(channels, [0, 0], (1, 0), far.handle().clone()).await;
+        let counters = match brings_a_crowd_up(&mut world).await {
+            Ok(counters) => counters,
+            Err(what) => panic!("{what}\n{}", world.story()),
+        };
+        let count = |call: &str| counters.get(call).copied().unwrap_or_default();
+        let each = u64::try_from(CROWD).unwrap();
+        for write in
+            ["/{waba}/phone_numbers", "/{phone}/request_code", "/{phone}/verify_code", "/{phone}/register"]
+        {
+            assert_eq!(count(&format!("POST {write}")), each, "{write}: {counters:#?}");
+        }
+        // One of what is added, verified and registered each, and one every thirty seconds while a write has not shown yet.
+        let lists = count("GET /{waba}/phone_numbers");
+        assert!(lists <= 16, "lists are read for the account, and not for each number: {counters:#?}");
+        let others = counters.values().sum::<u64>() - 4 * each - lists;
+        assert!(others <= 10, "of token, portfolio, account and app: {counters:#?}");
     });
     far.shutdown_background();
 }

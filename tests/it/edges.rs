@@ -354,7 +354,7 @@ async fn a_process_takes_as_many_descriptors_as_the_machine_lets_it() {
     std::fs::write(&kubeconfig, AWAY).expect("written");
     let health = free_address();
     let child = Command::new("sh")
-        .args(["-c", "ulimit -H -n 2048 && ulimit -S -n 64 && exec \"$0\" \"$@\""])
+        .args(["-c", "ulimit -S -n 64 && ulimit -H -n 2048 && exec \"$0\" \"$@\""])
         .arg(env!("CARGO_BIN_EXE_whatsapp-operator"))
         .env("KUBECONFIG", kubeconfig)
         .args(["run", "--namespace", "a", "--graph-url", "http://127.0.0.1:1"])

@@ -74,10 +74,12 @@ fn bursts() -> usize {
 ///
 /// An add needs a list of the last minute, and what a burst added, verified and registered each shows in a list that was begun
 /// later: four lists a burst.
-/// Whoever is Registered is looked for with a list each 360 s at the latest, and one of each burst's lists is such a one. Token,
+/// Whoever is Registered is looked for with a list again and again, and one of each burst's lists is such a one. Token,
 /// portfolio, its two lists of accounts and the facts of an account are read once an hour.
 fn least_by_rules(accounts: usize) -> usize {
-    let lists_an_hour = 3_600 / 360;
+    // A pause is stretched by a fifth at most.
+    let at_latest = Limits::default().fresh_list.as_secs() * 120 / 100;
+    let lists_an_hour = usize::try_from(3_600 / at_latest).unwrap_or(usize::MAX);
     let lists = 3 * bursts() + lists_an_hour * (bursts() - 1);
     4 * accounts * PER_ACCOUNT + accounts * (lists + bursts()) + 4 * bursts()
 }

@@ -1,10 +1,10 @@
 //! The API server goes away in the middle of each call that cannot be repeated, and comes back: what Meta answered counts.
 //! So does it where the leader has lost its Lease meanwhile. Its name makes it the first of all, since it takes the longest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
+use whatsapp_operator::sandbox::{CallRecord, Fault, FaultKind, Match, Number};
 
 use crate::rig::{ACCOUNT, Rig, condition};
 
@@ -18,6 +18,51 @@ fn number(round: usize, step: usize) -> String {
 
 fn digits(round: usize, step: usize) -> String {
     number(round, step).trim_start_matches('+').to_owned()
+}
+
+/// Meta answers while nothing can be written, for longer than the pass itself tries.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_answered_while_the_storage_was_full_counts_when_there_is_room_again() {
+    const NUMBER: &str = "+551191509901";
+    let mut rig = Rig::apart("full").await;
+    rig.start().await;
+    rig.sandbox.add_number(Number::new("100000000009901", ACCOUNT, "551191509901", "Acme Support"));
+    rig.channel("support", NUMBER, json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate("support", "send-code", "one").await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
+        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
+    let register = || Match::on("POST", "register");
+    rig.sandbox.inject(Fault { on: register(), kind: FaultKind::Latency { ms: 10_000 } });
+    rig.sandbox.inject(Fault { on: register(), kind: FaultKind::Error { envelope: refusal } });
+    rig.type_code("support", NUMBER).await;
+    rig.until("support", "an intent", Duration::from_secs(60), |s| {
+        s["memory"]["inFlight"]["step"] == "Register"
+    })
+    .await;
+    rig.plane.storage_is_full(true).await;
+    let is_register = |call: &&CallRecord| call.path == "/{phone}/register";
+    let registers = |rig: &Rig| rig.sandbox.calls().iter().filter(is_register).count();
+    let limit = Instant::now() + Duration::from_secs(60);
+    while registers(&rig) == 0 {
+        assert!(Instant::now() < limit, "Meta has not answered:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(rig.logs().contains("database space exceeded"), "the server's own words:\n{}", rig.logs());
+    let status = rig.get("support").await["status"].clone();
+    assert_eq!(status["memory"]["inFlight"]["step"], "Register", "nothing could be written: {status:#}");
+    rig.plane.storage_is_full(false).await;
+
+    let object = rig
+        .until("support", "an outcome", Duration::from_secs(420), |s| s["memory"]["inFlight"].is_null())
+        .await;
+    let told = &object["status"]["memory"]["ledger"]["registrations"];
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{told:#}");
+    assert_eq!(told[0]["outcome"], "Refused", "{told:#}");
+    rig.until_condition("support", "Registered", "False", Some("PinMismatch")).await;
+    assert_eq!(registers(&rig), 1, "one registration, whose answer is known");
 }
 
 /// Brings a channel for each step to the moment before it, goes into all four calls, and takes the API server away until

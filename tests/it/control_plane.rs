@@ -60,6 +60,7 @@ pub struct ControlPlane {
     // The order of the fields is the order in which they end: clients before servers, files last.
     api_server: Mutex<Option<Process>>,
     etcd: Option<Process>,
+    etcd_url: String,
     api_server_args: Vec<String>,
     url: String,
     binaries: PathBuf,
@@ -295,6 +296,22 @@ impl ControlPlane {
         kill(pid(id), if hangs { Signal::SIGSTOP } else { Signal::SIGCONT }).expect("it can be signalled");
     }
 
+    /// Has the storage be full, or have room again: nothing can be written meanwhile, and everything can be read.
+    ///
+    /// # Panics
+    ///
+    /// When etcd does not do it.
+    pub async fn storage_is_full(&self, is: bool) {
+        let action = if is { "ACTIVATE" } else { "DEACTIVATE" };
+        let alarm = json!({"action": action, "memberID": "0", "alarm": "NOSPACE"}).to_string();
+        let url = format!("{}/v3/maintenance/alarm", self.etcd_url);
+        let arguments = ["--silent", "--show-error", "--fail", "--request", "POST", "--data", &alarm, &url];
+        let mut command = Command::new("curl");
+        command.args(arguments);
+        let out = blocking(move || command.output()).await.expect("curl runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     /// The ids of the processes that make up the control plane, so that their cost can be measured.
     pub fn process_ids(&self) -> Vec<u32> {
         let api_server = self.api_server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -382,6 +399,7 @@ impl ControlPlane {
         Ok(Self {
             api_server: Mutex::new(Some(api_server)),
             etcd: Some(etcd),
+            etcd_url,
             api_server_args,
             url,
             binaries: binaries.to_owned(),

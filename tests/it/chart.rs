@@ -196,6 +196,53 @@ async fn a_lease_says_which_of_the_pods_works() {
     assert_eq!(of_kind(&alone, "Role").count() + of_kind(&alone, "PodDisruptionBudget").count(), 0);
 }
 
+/// What Artifact Hub shows of the chart is in its annotations, as YAML in text.
+#[tokio::test]
+async fn what_a_catalogue_is_told_is_what_the_chart_brings() {
+    let manifest: Value =
+        serde_saphyr::from_str(&fs::read_to_string(chart("Chart.yaml")).expect("it is there")).expect("YAML");
+    let told = |key: &str| {
+        let text = manifest["annotations"][format!("artifacthub.io/{key}")].as_str();
+        text.unwrap_or_else(|| panic!("nothing is told of {key}"))
+    };
+    let list = |key: &str| -> Vec<Value> {
+        serde_saphyr::from_str(told(key)).unwrap_or_else(|error| panic!("{key}: {error}"))
+    };
+    let objects = render(ControlPlane::shared().await, json!({})).await;
+    let kinds = |entry: &Value| {
+        [entry["kind"].clone(), entry["version"].clone(), entry["name"].clone()].map(|of| of.to_string())
+    };
+    let mut brought = BTreeSet::new();
+    for crd in of_kind(&objects, "CustomResourceDefinition") {
+        for version in crd["spec"]["versions"].as_array().expect("versions") {
+            let entry = json!({
+                "kind": crd["spec"]["names"]["kind"], "version": version["name"], "name": crd["metadata"]["name"],
+            });
+            brought.insert(kinds(&entry));
+        }
+    }
+    assert_eq!(list("crds").iter().map(kinds).collect::<BTreeSet<_>>(), brought);
+    assert!(list("crds").iter().all(|crd| crd["displayName"].is_string() && crd["description"].is_string()));
+
+    let pods = of_kind(&objects, "Deployment").map(|deployment| &deployment["spec"]["template"]["spec"]);
+    let containers = pods.flat_map(|pod| {
+        let of = |key: &str| pod[key].as_array().cloned().unwrap_or_default();
+        [of("containers"), of("initContainers")].concat()
+    });
+    let pulled: BTreeSet<String> = containers.map(|container| container["image"].to_string()).collect();
+    let images: BTreeSet<String> = list("images").iter().map(|image| image["image"].to_string()).collect();
+    assert_eq!(images, pulled);
+
+    assert_eq!(told("license"), env!("CARGO_PKG_LICENSE"));
+    let known = ["added", "changed", "deprecated", "removed", "fixed", "security"];
+    for change in list("changes") {
+        assert!(
+            known.iter().any(|kind| change["kind"] == *kind) && change["description"].is_string(),
+            "{change}"
+        );
+    }
+}
+
 /// Without the difference between 0 and 0.0, which helm does not keep.
 pub fn plain(value: &Value) -> Value {
     match value {

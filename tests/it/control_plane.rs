@@ -429,6 +429,8 @@ pub struct Mark(u64);
 pub struct AuditEntry {
     /// For a service account `system:serviceaccount:<namespace>:<name>`.
     pub user: String,
+    /// Which of the account's tokens it was. Empty for whoever has none.
+    pub credential: String,
     /// What the client calls itself.
     pub user_agent: String,
     /// Lower-case: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
@@ -463,6 +465,7 @@ impl AuditEntry {
             |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let entry = Self {
             user: text("/user/username"),
+            credential: text("/user/extra/authentication.kubernetes.io~1credential-id/0"),
             user_agent: text("/userAgent"),
             verb: text("/verb"),
             resource: text("/objectRef/resource"),

@@ -1,5 +1,6 @@
 //! What the pages and the habits of the repository name has to exist: files, golden cases, make targets.
 
+mod growing;
 mod site;
 mod typed;
 
@@ -164,6 +165,38 @@ fn make_says_all_that_a_machine_lacks_at_once_and_what_to_install() {
     std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it starts");
     let told = told("unit");
     assert!(told.contains("cargo 1.85.0 (d73d2caf9 2024-12-31): install Rust 1.89 or newer"), "{told}");
+}
+
+/// Makes the checks of the image that need a new root with an `unshare` that works or not, and gives back how that ended.
+fn new_root(unshare: &str, ci: Option<&str>) -> (bool, String) {
+    let bin = tempfile::tempdir().expect("a folder");
+    let program = bin.path().join("unshare");
+    fs::write(&program, format!("#!/bin/sh\n{unshare}\n")).expect("a program");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it starts");
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").expect("a PATH"));
+    let mut make = std::process::Command::new("make");
+    for name in ["MAKEFLAGS", "MAKELEVEL", "CI"] {
+        make.env_remove(name);
+    }
+    let output = make.args(["--no-print-directory", "new-root"]).current_dir(ROOT).env("PATH", path);
+    let output = output.envs(ci.map(|value| ("CI", value))).output().expect("make starts");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_pipeline_that_cannot_start_the_image_fails_and_another_machine_says_what_it_left_out() {
+    assert_eq!(new_root("exit 0", Some("true")), (true, String::new()));
+    let (passed, told) = new_root("exit 1", None);
+    assert!(passed && told.contains("SKIPPED: this machine lets nobody change the root"), "{told}");
+    let (passed, told) = new_root("exit 1", Some("true"));
+    assert!(!passed && told.contains("allow user namespaces"), "{told}");
+
+    let makefile = read("Makefile");
+    let integration = makefile.lines().find(|line| line.starts_with("integration:")).expect("a target");
+    assert!(integration.split_whitespace().any(|word| word == "new-root"), "{integration}");
+    let workflow = read(".github/workflows/test.yaml");
+    let at = |run: &str| workflow.find(&format!("- run: {run}\n")).unwrap_or_else(|| panic!("no {run}"));
+    assert!(at("sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0") < at("make test"));
 }
 
 /// The parts of a page in code style, without its blocks.

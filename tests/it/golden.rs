@@ -494,6 +494,88 @@ async fn plans_and_statuses_are_as_reviewed() {
     assert!(stale.is_empty(), "{}\nwritten anew by make golden; then read what changed", stale.join("\n"));
 }
 
+/// The channel of each case with every status that is kept of it, whole again but for the order of its lists. The texts tell
+/// case and variant.
+pub fn kept_channels() -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for case in cases() {
+        let text = fs::read_to_string(root().join(&case.name).join("status.snap")).expect("it is kept");
+        for (variant, status) in read_statuses(&text) {
+            let mut channel = case.channel.clone();
+            channel["metadata"]["generation"] = status.get("observedGeneration").cloned().unwrap_or(json!(1));
+            channel["status"] = status_of(&status);
+            all.push((format!("{}, {variant}", case.name), channel));
+        }
+    }
+    all
+}
+
+/// The status of which [`lines`] made these.
+fn status_of(lines: &Status) -> Value {
+    const SINCE: &str = "2026-10-01T00:00:00Z";
+    let mut status = json!({});
+    let generation = lines.get("observedGeneration").cloned().unwrap_or_default();
+    let ready = lines.get("conditions/Ready").cloned().unwrap_or_default();
+    let as_ready = lines.get("conditions as Ready").and_then(Value::as_array).into_iter().flatten();
+    let mut conditions: Vec<(String, Value)> =
+        as_ready.filter_map(Value::as_str).map(|kind| (kind.to_owned(), ready.clone())).collect();
+    for (place, value) in lines {
+        let Some((section, name)) = place.split_once('/') else {
+            if place != "conditions as Ready" {
+                *member(&mut status, place) = value.clone();
+            }
+            continue;
+        };
+        let key = match section {
+            "conditions" => {
+                conditions.push((name.to_owned(), value.clone()));
+                continue;
+            }
+            "waitingFor" => "action",
+            "preflight" => "item",
+            "drift" => "field",
+            _ => {
+                let of = member(&mut status, section);
+                match name.rsplit_once(' ').filter(|(_, at)| at.parse::<usize>().is_ok()) {
+                    Some((list, _)) => push(&mut of[list], value.clone()),
+                    None => of[name] = value.clone(),
+                }
+                continue;
+            }
+        };
+        let mut entry = value.clone();
+        entry[key] = json!(name);
+        push(&mut status[section], entry);
+    }
+    for (kind, mut condition) in conditions {
+        condition["type"] = json!(kind);
+        condition["lastTransitionTime"] = json!(SINCE);
+        if condition["observedGeneration"].is_null() {
+            condition["observedGeneration"] = generation.clone();
+        }
+        if condition["message"] == "as Ready" {
+            condition["message"] = ready["message"].clone();
+        }
+        push(&mut status["conditions"], condition);
+    }
+    status
+}
+
+/// A part of a status, which may be one of what is remembered.
+fn member<'a>(status: &'a mut Value, place: &str) -> &'a mut Value {
+    match place.strip_prefix("memory.") {
+        Some(part) => &mut status["memory"][part],
+        None => &mut status[place],
+    }
+}
+
+fn push(list: &mut Value, entry: Value) {
+    match list {
+        Value::Array(entries) => entries.push(entry),
+        _ => *list = json!([entry]),
+    }
+}
+
 /// Notes what the files of a case, as they are kept until now, do not say of what was played.
 fn note_changes(
     changes: &mut Changes,

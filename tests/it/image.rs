@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::cli::{stderr, stdout};
 use crate::control_plane::Process;
-use crate::outside::{HOST, Network};
+use crate::outside::{HOST, Network, mounted, trusted_folders};
 use crate::plan::{Desk, TOKEN};
 use crate::rig::{BUSINESS, Rig, free_address};
 
@@ -518,6 +518,37 @@ mod rooted {
         fs::write(root.path(AUTHORITIES), bundle).expect("a file");
         let trusted = import();
         assert_eq!(trusted.status.code(), Some(0), "{}", stderr(&trusted));
+    }
+
+    /// The authority of one network is in the image's bundle, and that of the other one where the chart mounts its own.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_bundle_of_the_chart_is_trusted_beside_that_of_the_image() {
+        let desk = Desk::new().await;
+        let server = desk.url.trim_start_matches("http://").to_owned();
+        let (of_image, of_chart) = (Network::before(server.clone()).await, Network::before(server).await);
+        let root = Unpacked::new();
+        fs::write(root.path("token"), TOKEN).expect("a file");
+        make_readable(&root.path("token"));
+        let bundle = read(root.path(AUTHORITIES)) + &of_image.authority;
+        fs::write(root.path(AUTHORITIES), bundle).expect("a file");
+        let folders = trusted_folders();
+        let own = root.path(folders[1].trim_start_matches('/'));
+        mounted(&own, &of_chart.authority);
+        for folder in own.ancestors().take(2).chain([own.join("..2026_01_01").as_path()]) {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        make_readable(&own.join("ca.crt"));
+        for network in [&of_image, &of_chart] {
+            let mut command = root.operator();
+            command
+                .env("HTTPS_PROXY", &network.proxy)
+                .env("SSL_CERT_DIR", folders.join(":"))
+                .args(["import", "--business", BUSINESS, "--token-file", "acme=/token"])
+                .args(["--graph-url", &format!("https://{HOST}")])
+                .stdin(Stdio::null());
+            let output = command.output().expect("it runs");
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        }
     }
 }
 

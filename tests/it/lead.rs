@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use whatsapp_operator::run::picture::png;
 use whatsapp_operator::sandbox::{Fault, FaultKind, Hold, Match, Number};
 
-use crate::control_plane::Process;
+use crate::control_plane::{AuditEntry, Mark, Process};
 use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
 
 const NUMBER: &str = "+5511917000001";
@@ -29,6 +29,8 @@ const DIGITS: &str = "5511917000001";
 /// Where it is not about the time that it takes by default.
 const SHORT: &str = "--leader-election-lease-duration=6s";
 const NAME: &str = "whatsapp-operator";
+/// After the leader fell silent another one leads: the Lease has ended, the other one looks once more, and calls take this long.
+const TAKEN_OVER: SignedDuration = SignedDuration::from_millis(6_000 + 400 + 1_500);
 
 /// One operator process.
 pub struct Replica {
@@ -75,6 +77,13 @@ impl Replica {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         begun.elapsed()
+    }
+
+    /// Waits until it leads for the first time, in time after the one before it fell silent.
+    async fn until_it_takes_over(&self, silent: Timestamp) {
+        self.until_it_leads(Duration::from_secs(20)).await;
+        let took = self.first_logged(" leading ").duration_since(silent);
+        assert!(took <= TAKEN_OVER, "it took {took:?}:\n{}", self.process.output());
     }
 
     /// Waits until its readiness says this, with a code of this beginning.
@@ -147,11 +156,23 @@ async fn hold_by_hand(rig: &Rig, holder: &str, seconds: i32, off: SignedDuration
     written.expect("it is written");
 }
 
+/// What operators of the rig asked the API server for since a mark, granted or not.
+async fn asked_since(rig: &Rig, mark: Mark) -> Vec<AuditEntry> {
+    let mut entries = rig.plane.audit_since(mark).await;
+    entries.retain(|entry| entry.is_from_service_account(&rig.namespace, rig.account_name()));
+    entries
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_works_the_other_calls_nobody_and_follows_a_leader_that_is_killed() {
     let mut rig = Rig::with_portfolio("lead-kill").await;
     rig.flags = vec!["--list-freshness".into(), "2s".into()];
-    let (mut first, second) = pair(&mut rig, &[]).await;
+    let begun = rig.plane.mark().await;
+    let mut first = Replica::start(&mut rig, &[]).await;
+    first.until_it_leads(Duration::from_secs(20)).await;
+    let of_first = asked_since(&rig, begun).await.remove(0).credential;
+    let second = Replica::start(&mut rig, &[]).await;
+    second.until_it_says("200", "stands by").await;
     rig.channel("support", NUMBER, json!({})).await;
     rig.onboard("support", NUMBER).await;
     assert!(first.leads().await && first.calls().await > 0);
@@ -161,12 +182,31 @@ async fn one_works_the_other_calls_nobody_and_follows_a_leader_that_is_killed() 
     assert!(first.says("/metrics").await.contains(writes) && !metrics.contains(writes), "{metrics}");
     assert_eq!(second.calls().await, 0);
 
+    // The one that stands by is warm: it has read everything, and follows it.
+    let mut by_second = asked_since(&rig, begun).await;
+    by_second.retain(|entry| entry.credential != of_first);
+    for (kind, plural) in [("channels", "whatsappchannels"), ("portfolios", "whatsappportfolios")] {
+        for verb in ["list", "watch"] {
+            let asked = by_second.iter().any(|entry| entry.resource == plural && entry.verb == verb);
+            assert!(asked, "it begins with a {verb} of {kind}: {by_second:#?}");
+        }
+        let age = format!(
+            "whatsapp_operator_watch_age_seconds{{kind=\"{kind}\",namespace=\"{}\"}} ",
+            rig.namespace
+        );
+        assert!(metrics.contains(&age), "{age}: {metrics}");
+    }
+
+    let killed = rig.plane.mark().await;
     first.process.kill_nine();
     let calls = rig.sandbox.calls().len();
     let took = second.until_it_leads(Duration::from_secs(30)).await;
     assert!(took <= Duration::from_secs(15), "it took {took:?}");
     rig.channel("next", "+5511917000002", json!({"suspend": true})).await;
     rig.until("next", "a first status", Duration::from_secs(5), |s| s["observedGeneration"] == 1).await;
+    let mut lists = asked_since(&rig, killed).await;
+    lists.retain(|entry| entry.verb == "list" && entry.resource.starts_with("whatsapp"));
+    assert_eq!(lists, [], "it has them already");
     let deadline = Instant::now() + Duration::from_secs(10);
     while rig.sandbox.calls().len() == calls {
         assert!(Instant::now() < deadline, "it looks at Meta now:\n{}", second.process.output());
@@ -193,12 +233,11 @@ async fn a_leader_that_is_asked_to_end_ends_its_work_and_hands_over_at_once() {
     let hand_over = |from: &Replica, to: &Replica| {
         to.logged(" leading ").duration_since(from.logged("the Lease is released"))
     };
-    // With nothing on its way the time counts from when it is asked to end. A busy machine may be late once or twice, and a
-    // hand-over that waits for something is late each time.
+    // With nothing on its way the time counts from when it is asked to end. A busy machine may be late once or twice, and not
+    // more often than it is in time.
     let (mut released, mut asked, mut leader) = (vec![hand_over(&first, &second)], Vec::new(), second);
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
-    let is_late = |took: &[SignedDuration]| took.iter().all(|took| *took >= SignedDuration::from_secs(2));
-    while asked.len() < 3 && (is_late(&released) || is_late(&asked)) {
+    while asked.len() < 5 {
         let next = Replica::start(&mut rig, &[]).await;
         next.until_it_says("200", "stands by").await;
         let end = Timestamp::now();
@@ -208,9 +247,13 @@ async fn a_leader_that_is_asked_to_end_ends_its_work_and_hands_over_at_once() {
         released.push(hand_over(&leader, &next));
         leader = next;
     }
-    for took in [&released, &asked] {
-        let is_before = took.iter().any(|took| *took < SignedDuration::from_secs(-1));
-        assert!(!is_late(took) && !is_before, "released {released:?}, asked {asked:?}");
+    for mut took in [released, asked] {
+        took.sort_unstable();
+        let median = took[took.len() / 2];
+        assert!(
+            median < SignedDuration::from_secs(2) && took[0] >= SignedDuration::from_secs(-1),
+            "{took:?}"
+        );
     }
     rig.onboard("support", NUMBER).await;
     assert_eq!(rig.effects_on(DIGITS), ["added", "code", "verified", "registered"]);
@@ -282,8 +325,9 @@ async fn a_leader_that_stands_still_in_a_call_does_nothing_twice(#[case] edge: &
     loop {
         assert!(Instant::now() < deadline, "it is never ready\n{}", rig.logs());
         if stopped.is_none() && rig.effects_on(DIGITS).contains(&effect) {
+            let silent = Timestamp::now();
             first.process.hang(true);
-            second.until_it_leads(Duration::from_secs(20)).await;
+            second.until_it_takes_over(silent).await;
             stopped = Some(tap.writes());
             first.process.hang(false);
         }
@@ -421,8 +465,9 @@ async fn a_leader_that_stands_still_in_an_upload_sends_no_more_of_it_when_anothe
     let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "WritePicture";
     rig.until("support", "an intent", Duration::from_secs(30), intent).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    let silent = Timestamp::now();
     first.process.hang(true);
-    second.until_it_leads(Duration::from_secs(20)).await;
+    second.until_it_takes_over(silent).await;
     first.process.hang(false);
 
     let not_sent = "not sent: this process may not write to Meta any more";
@@ -543,8 +588,9 @@ async fn a_leader_that_stands_still_between_intent_and_call_sends_nothing_when_a
     rig.annotate("support", "send-code", "one").await;
     let intent = |s: &Value| s["memory"]["inFlight"]["step"] == "RequestCode";
     let standing = rig.until("support", "an intent", Duration::from_secs(10), intent).await;
+    let silent = Timestamp::now();
     first.process.hang(true);
-    second.until_it_leads(Duration::from_secs(20)).await;
+    second.until_it_takes_over(silent).await;
     let send_before = &standing["status"]["memory"]["inFlight"]["sendBefore"];
     let send_before: Timestamp = send_before.as_str().and_then(|at| at.parse().ok()).expect("a time");
     let woken = Timestamp::now();
@@ -579,7 +625,7 @@ async fn a_leader_that_is_cut_off_from_the_api_server_stops_before_another_begin
 
     let cut = Timestamp::now();
     way.state.send_replace(State::Cut);
-    second.until_it_leads(Duration::from_secs(20)).await;
+    second.until_it_takes_over(cut).await;
     assert!(!first.leads().await);
     let stopped = [first.logged("leading no more"), first.logged("ending the work")];
     let began = [second.logged(" leading "), second.logged("work: working")];

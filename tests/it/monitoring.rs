@@ -100,6 +100,24 @@ fn named(query: &str) -> BTreeSet<String> {
     words.map(base).collect()
 }
 
+/// What the panels show is from some day. Where they are and what they are called is as today.
+#[test]
+fn the_pictures_in_the_pages_have_the_panels_of_the_dashboards() {
+    for name in DASHBOARDS {
+        let (file, dashboard) = (format!("docs/dashboard-{name}.svg"), dashboard(name));
+        let svg = read(&file);
+        let mut rest =
+            svg.strip_prefix(&picture::head(&dashboard)).unwrap_or_else(|| panic!("{file}: another size"));
+        let panels = picture::panels(&dashboard);
+        for panel in panels {
+            let title = text(&panel["title"]);
+            let after = rest.split_once(&picture::frame(panel));
+            rest = after.unwrap_or_else(|| panic!("{file} has no panel {title:?} there; draw it anew")).1;
+        }
+        assert_eq!(svg.matches("<g transform=").count(), panels.len(), "{file}");
+    }
+}
+
 #[test]
 fn every_alert_has_its_page_and_its_tests_and_nothing_else_has() {
     let alerts = alerts();

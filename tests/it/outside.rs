@@ -73,7 +73,7 @@ async fn lead(
 }
 
 /// A folder as the kubelet mounts a ConfigMap.
-fn mounted(folder: &Path, text: &str) {
+pub fn mounted(folder: &Path, text: &str) {
     fs::create_dir_all(folder.join("..2026_01_01")).expect("a folder");
     fs::write(folder.join("..2026_01_01/ca.crt"), text).expect("a file");
     symlink("..2026_01_01", folder.join("..data")).expect("a link");
@@ -110,6 +110,44 @@ async fn calls_to_meta_go_by_the_proxy_and_trust_the_bundle_of_the_chart() {
     let output = run(&args, &[&proxied[..], &[("NO_PROXY", HOST)]].concat(), "");
     assert_ne!(output.status.code(), Some(0), "nobody else knows the name");
     assert_eq!(network.asked().len(), before, "it is left out");
+}
+
+/// Where the chart has the process look for authorities: in the image's folder, and in that of the chart's bundle.
+pub fn trusted_folders() -> Vec<String> {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/whatsapp-operator/templates/deployment.yaml");
+    let template = fs::read_to_string(template).expect("it is there");
+    let (_, value) = template.split_once("- name: SSL_CERT_DIR\n").expect("it is set");
+    let value = value.lines().next().expect("a value").trim().strip_prefix("value: ").expect("a value");
+    let folders: Vec<String> = value.split(':').map(str::to_owned).collect();
+    assert!(folders.len() == 2 && folders[0] == "/etc/ssl/certs", "that of the image comes first: {value}");
+    assert!(template.contains(&format!("mountPath: {}\n", folders[1])), "the bundle is mounted there");
+    folders
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_of_the_chart_is_trusted_beside_that_of_the_image() {
+    let desk = Desk::new().await;
+    let server = desk.url.trim_start_matches("http://").to_owned();
+    let (of_image, of_chart) = (Network::before(server.clone()).await, Network::before(server).await);
+    let token = format!("acme={}", desk.file("token", TOKEN));
+    let url = format!("https://{HOST}");
+    let args = ["import", "--business", BUSINESS, "--token-file", &token, "--graph-url", &url];
+    let root = tempfile::tempdir().expect("a folder");
+    let folders = trusted_folders();
+    let at = |folder: &String| root.path().join(folder.trim_start_matches('/'));
+    fs::create_dir_all(at(&folders[0])).expect("a folder");
+    fs::write(at(&folders[0]).join("ca-certificates.crt"), &of_image.authority).expect("a file");
+    mounted(&at(&folders[1]), &of_chart.authority);
+    let both = folders.iter().map(|folder| at(folder).display().to_string()).collect::<Vec<_>>();
+    for (network, trusted, is_trusted) in [
+        (&of_image, both.join(":"), true),
+        (&of_chart, both.join(":"), true),
+        (&of_image, both[0].clone(), true),
+        (&of_chart, both[0].clone(), false),
+    ] {
+        let output = run(&args, &[("HTTPS_PROXY", network.proxy.as_str()), ("SSL_CERT_DIR", &trusted)], "");
+        assert_eq!(output.status.code() == Some(0), is_trusted, "{trusted}: {}", stderr(&output));
+    }
 }
 
 /// A pod calls its API server directly. A person with a kubeconfig may have to go by a proxy, as with kubectl.

@@ -23,6 +23,8 @@ const NUMBER: &str = "+5511915700001";
 const AT_ONCE: usize = 8;
 /// From the start of an operator until it has missed its right.
 const LIMIT: Duration = Duration::from_secs(240);
+/// What is broken is looked at once more after this.
+const STAYS: Duration = Duration::from_secs(3);
 const CHANNELS: &str = "whatsappchannels";
 const PORTFOLIOS: &str = "whatsappportfolios";
 
@@ -39,30 +41,73 @@ enum Told {
     Portfolio(&'static str),
 }
 
-/// Each right beside its resource, and where it is missed.
-const RIGHTS: &[(&str, &str, Told)] = &[
-    (CHANNELS, "get", Told::Log),
-    (CHANNELS, "list", Told::Readiness),
-    (CHANNELS, "watch", Told::Readiness),
-    (CHANNELS, "patch", Told::Log),
-    ("whatsappchannels/status", "patch", Told::Log),
-    (PORTFOLIOS, "get", Told::Log),
-    (PORTFOLIOS, "list", Told::Readiness),
-    (PORTFOLIOS, "watch", Told::Readiness),
-    (PORTFOLIOS, "patch", Told::Log),
-    ("whatsappportfolios/status", "patch", Told::Log),
-    ("events", "create", Told::Log),
-    ("events", "patch", Told::Log),
-    ("secrets", "get", Told::Portfolio("SecretForbidden")),
-    ("secrets", "create", Told::Channel("PinNeeded")),
-    ("configmaps", "get", Told::Log),
-    ("configmaps", "list", Told::Log),
-    ("configmaps", "create", Told::Log),
-    ("configmaps", "patch", Told::Log),
-    ("configmaps", "delete", Told::Log),
-    ("leases", "get", Told::Readiness),
-    ("leases", "create", Told::Readiness),
-    ("leases", "update", Told::Readiness),
+/// What breaks without a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breaks {
+    CountsAsEmpty,
+    NobodyLooks,
+    NothingDone,
+    PortfolioUntold,
+    NothingTakenBack,
+    NoToken,
+    NotRegistered,
+    NoEvents,
+    NotFolded,
+    Waits,
+    NotKept,
+    OldStay,
+    NoWork,
+    WorksOnce,
+}
+
+impl Breaks {
+    /// In the words of the chart's README.
+    fn says(self) -> &'static str {
+        match self {
+            Self::CountsAsEmpty => "the namespace counts as empty",
+            Self::NobodyLooks => "nobody looks at them",
+            Self::NothingDone => "nothing is done at Meta, since nothing could be remembered",
+            Self::PortfolioUntold => "nobody sees how the portfolio is",
+            Self::NothingTakenBack => "a deletion takes nothing back at Meta",
+            Self::NoToken => "the portfolio has no token",
+            Self::NotRegistered => "a number without a PIN is not registered",
+            Self::NoEvents => "there are none",
+            Self::NotFolded => "repeats are not folded",
+            Self::Waits => {
+                "steps that cannot be repeated wait for two minutes, and attempts before the channel was deleted do not count"
+            }
+            Self::NotKept => "attempts before the channel was deleted do not count",
+            Self::OldStay => "those in which nothing counts any more stay",
+            Self::NoWork => "the replica does not work",
+            Self::WorksOnce => "the replica works until its first Lease ends",
+        }
+    }
+}
+
+/// Each right beside its resource, where it is missed, and what breaks.
+const RIGHTS: &[(&str, &str, Told, Breaks)] = &[
+    (CHANNELS, "get", Told::Log, Breaks::NobodyLooks),
+    (CHANNELS, "list", Told::Readiness, Breaks::CountsAsEmpty),
+    (CHANNELS, "watch", Told::Readiness, Breaks::CountsAsEmpty),
+    (CHANNELS, "patch", Told::Log, Breaks::NothingTakenBack),
+    ("whatsappchannels/status", "patch", Told::Log, Breaks::NothingDone),
+    (PORTFOLIOS, "get", Told::Log, Breaks::NobodyLooks),
+    (PORTFOLIOS, "list", Told::Readiness, Breaks::CountsAsEmpty),
+    (PORTFOLIOS, "watch", Told::Readiness, Breaks::CountsAsEmpty),
+    (PORTFOLIOS, "patch", Told::Log, Breaks::NothingTakenBack),
+    ("whatsappportfolios/status", "patch", Told::Log, Breaks::PortfolioUntold),
+    ("events", "create", Told::Log, Breaks::NoEvents),
+    ("events", "patch", Told::Log, Breaks::NotFolded),
+    ("secrets", "get", Told::Portfolio("SecretForbidden"), Breaks::NoToken),
+    ("secrets", "create", Told::Channel("PinNeeded"), Breaks::NotRegistered),
+    ("configmaps", "get", Told::Log, Breaks::Waits),
+    ("configmaps", "list", Told::Log, Breaks::OldStay),
+    ("configmaps", "create", Told::Log, Breaks::NotKept),
+    ("configmaps", "patch", Told::Log, Breaks::NotKept),
+    ("configmaps", "delete", Told::Log, Breaks::OldStay),
+    ("leases", "get", Told::Readiness, Breaks::NoWork),
+    ("leases", "create", Told::Readiness, Breaks::NoWork),
+    ("leases", "update", Told::Readiness, Breaks::WorksOnce),
 ];
 
 /// The chart's roles: that of a namespace, and that of the Lease.
@@ -159,8 +204,119 @@ async fn go_on(rig: &Rig) {
     }
 }
 
+/// An operator of a rig, and where it answers for its health.
+struct Operator<'a> {
+    rig: &'a Rig,
+    health: std::net::SocketAddr,
+}
+
+impl Operator<'_> {
+    /// The object that rights to a resource are about.
+    async fn object(&self, resource: &str) -> Value {
+        match resource.split('/').next() {
+            Some(PORTFOLIOS) => self.rig.get_of("wap", "acme").await,
+            _ => self.rig.get("support").await,
+        }
+    }
+
+    async fn says(&self, path: &str) -> String {
+        http_get(self.health, path).await.unwrap_or_default()
+    }
+
+    /// Calls to Meta that ask for a change.
+    fn writes(&self) -> usize {
+        self.rig.sandbox.calls().iter().filter(|call| call.method != "GET").count()
+    }
+
+    /// Events about objects of ours.
+    async fn events(&self) -> Vec<Value> {
+        let all =
+            self.rig.api("Event", &self.rig.namespace).list(&ListParams::default()).await.expect("Events");
+        let all = all.items.into_iter().map(|event| serde_json::to_value(event).expect("JSON"));
+        all.filter(|event| event["involvedObject"]["apiVersion"] == "whatsapp-operator.dev/v1alpha1")
+            .collect()
+    }
+
+    /// Codes and registrations of the number: those of the channel, and those that are kept beside it.
+    async fn attempts(&self) -> [usize; 2] {
+        let count = |of: &Value| {
+            let lists = ["codes", "registrations"].map(|list| of[list].as_array().map_or(0, Vec::len));
+            lists.into_iter().sum()
+        };
+        let name = format!("whatsapp-attempts-{}", NUMBER.trim_start_matches('+'));
+        let kept = self.rig.find("ConfigMap", &name).await.unwrap_or_default();
+        let kept = kept["data"]["attempts.json"].as_str().unwrap_or("{}");
+        let channel = self.rig.get("support").await;
+        [count(&channel["status"]["memory"]["ledger"]), count(&serde_json::from_str(kept).expect("JSON"))]
+    }
+
+    /// Whether this is broken, for a right.
+    async fn shows(&self, breaks: Breaks, (resource, verb): (&str, &str)) -> bool {
+        let is_ready = self.says("/readyz").await.starts_with("HTTP/1.1 200");
+        let digits = NUMBER.trim_start_matches('+');
+        match breaks {
+            // What the first list had is worked on until the watch is refused.
+            Breaks::CountsAsEmpty => !is_ready && (verb == "watch" || self.writes() == 0),
+            Breaks::NobodyLooks => {
+                let status = self.object(resource).await["status"].clone();
+                let is_new =
+                    condition(&status, "Ready").is_some_and(|ready| ready["reason"] == "NotObservedYet");
+                (is_new || status["observedGeneration"] == -1) && self.writes() == 0
+            }
+            Breaks::NothingDone => {
+                self.object(resource).await["status"]["observedGeneration"] == -1 && self.writes() == 0
+            }
+            Breaks::PortfolioUntold => self.object(resource).await["status"]["observedGeneration"] == -1,
+            Breaks::NothingTakenBack => {
+                let object = self.object(resource).await;
+                let uid = &object["metadata"]["uid"];
+                let is_of = |event: &Value| {
+                    event["reason"] == "FinalizerForbidden" && event["involvedObject"]["uid"] == *uid
+                };
+                object["metadata"]["finalizers"].is_null()
+                    && self.events().await.iter().any(is_of)
+                    && self.rig.effects_on(digits).contains(&"routed")
+            }
+            Breaks::NoToken => self.rig.sandbox.calls().is_empty(),
+            Breaks::NotRegistered => {
+                self.rig.find("secret", "support-pin").await.is_none()
+                    && !self.rig.effects_on(digits).contains(&"registered")
+            }
+            Breaks::NoEvents => self.events().await.is_empty(),
+            Breaks::NotFolded => {
+                let events = self.events().await;
+                !events.is_empty() && events.iter().all(|event| event["series"].is_null())
+            }
+            Breaks::Waits => {
+                let [_, kept] = self.attempts().await;
+                kept == 0 && self.writes() == 0
+            }
+            Breaks::NotKept => {
+                let [tried, kept] = self.attempts().await;
+                tried > kept
+            }
+            Breaks::OldStay => self.rig.find("ConfigMap", "whatsapp-attempts-5511915700002").await.is_some(),
+            Breaks::NoWork | Breaks::WorksOnce => {
+                let leads = self.says("/metrics").await.contains("whatsapp_operator_leader 1\n");
+                !is_ready && !leads && (breaks == Breaks::WorksOnce || self.writes() == 0)
+            }
+        }
+    }
+
+    /// Whether it is broken and stays so. Where nothing is worked on, nothing more is written to Meta either.
+    async fn stays(&self, breaks: Breaks, right: (&str, &str)) -> bool {
+        if !self.shows(breaks, right).await {
+            return false;
+        }
+        let before = self.writes();
+        tokio::time::sleep(STAYS).await;
+        let is_idle = matches!(breaks, Breaks::CountsAsEmpty | Breaks::NoWork | Breaks::WorksOnce);
+        self.shows(breaks, right).await && (!is_idle || self.writes() == before)
+    }
+}
+
 /// Takes one right away, and gives back what is wrong with how that shows.
-async fn miss(resource: &str, verb: &str, told: Told) -> Option<String> {
+async fn miss(resource: &str, verb: &str, told: Told, breaks: Breaks) -> Option<String> {
     let mut rig = rig("rights").await;
     for role in ROLES {
         let mut rules = rules(&rig, role).await;
@@ -169,20 +325,49 @@ async fn miss(resource: &str, verb: &str, told: Told) -> Option<String> {
     }
     let health = free_address();
     let mut process = rig.spawn_operator(&["--health-listen", &health.to_string()]).await;
+    let operator = Operator { rig: &rig, health };
     let wanted = format!("cannot {verb} resource \"{resource}\"");
     let begun = Instant::now();
-    let mut is_told = false;
-    while !is_told && begun.elapsed() < LIMIT {
+    let (mut is_told, mut is_shown) = (false, false);
+    while !(is_told && is_shown) && begun.elapsed() < LIMIT {
         tokio::time::sleep(Duration::from_millis(300)).await;
         go_on(&rig).await;
-        is_told = said(&rig, told, health).await.replace('\\', "").contains(&wanted);
+        is_told = is_told || said(&rig, told, health).await.replace('\\', "").contains(&wanted);
+        is_shown = is_told && operator.stays(breaks, (resource, verb)).await;
     }
     let is_alive = process.is_running() && http_get(health, "/healthz").await.is_some();
     let status = rig.get("support").await["status"].to_string();
-    (!is_told || !is_alive).then(|| {
+    (!is_told || !is_shown || !is_alive).then(|| {
         let ready = if is_alive { "" } else { "the operator ended; " };
-        format!("{resource} {verb}: {ready}{wanted:?} is not told by {told:?}\n{status}\n{}", rig.logs())
+        let told = if is_told { String::new() } else { format!("{wanted:?} is not told by {told:?}; ") };
+        let shown = if is_shown { "" } else { "it does not show that " };
+        format!("{resource} {verb}: {ready}{told}{shown}{}\n{status}\n{}", breaks.says(), rig.logs())
     })
+}
+
+/// With all rights nothing of that is broken once the day is over.
+async fn miss_nothing() -> Option<String> {
+    let mut rig = rig("rights-all").await;
+    let health = free_address();
+    let _process = rig.spawn_operator(&["--health-listen", &health.to_string()]).await;
+    let operator = Operator { rig: &rig, health };
+    let begun = Instant::now();
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        go_on(&rig).await;
+        let mut broken = Vec::new();
+        for (resource, verb, _, breaks) in RIGHTS {
+            if operator.shows(*breaks, (resource, verb)).await {
+                broken.push(format!("{verb} {resource}: {}", breaks.says()));
+            }
+        }
+        if broken.is_empty() {
+            return None;
+        }
+        if begun.elapsed() > LIMIT {
+            return Some(format!("with all rights, too: {broken:#?}\n{}", rig.logs()));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,17 +381,81 @@ async fn each_right_is_needed_and_told_by_its_name_where_it_is_missing() {
     }
     let tried = RIGHTS
         .iter()
-        .map(|(resource, verb, _)| (json!(resource).to_string(), json!(verb).to_string()))
+        .map(|(resource, verb, ..)| (json!(resource).to_string(), json!(verb).to_string()))
         .collect();
     assert_eq!(granted, tried, "every right of the chart is tried, and no other");
 
-    let wrong: Vec<String> = stream::iter(RIGHTS)
-        .map(|(resource, verb, told)| miss(resource, verb, *told))
+    let missed = stream::iter(RIGHTS)
+        .map(|(resource, verb, told, breaks)| miss(resource, verb, *told, *breaks))
         .buffer_unordered(AT_ONCE)
         .filter_map(async |wrong| wrong)
-        .collect()
-        .await;
+        .collect::<Vec<String>>();
+    let (mut wrong, all) = tokio::join!(missed, miss_nothing());
+    wrong.extend(all);
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The rights that a cell of the README names, by their words.
+fn named(cell: &str) -> BTreeSet<(&'static str, String)> {
+    let words: Vec<&str> = cell.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let resources: Vec<&'static str> = [
+        ("channels", CHANNELS),
+        ("portfolios", PORTFOLIOS),
+        ("Events", "events"),
+        ("Secrets", "secrets"),
+        ("ConfigMaps", "configmaps"),
+        ("Lease", "leases"),
+    ]
+    .into_iter()
+    .filter(|(word, _)| words.contains(word))
+    .map(|(_, resource)| match resource {
+        CHANNELS if words.contains(&"status") => "whatsappchannels/status",
+        PORTFOLIOS if words.contains(&"status") => "whatsappportfolios/status",
+        other => other,
+    })
+    .collect();
+    let verbs = words
+        .iter()
+        .filter(|word| ["get", "list", "watch", "create", "update", "patch", "delete"].contains(*word));
+    verbs.flat_map(|verb| resources.iter().map(|resource| (*resource, (*verb).to_owned()))).collect()
+}
+
+#[test]
+fn the_table_of_the_chart_says_what_each_right_is_for() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/whatsapp-operator/README.md");
+    let page = std::fs::read_to_string(page).expect("the page is there");
+    let (_, table) = page
+        .split_once("| Without the right to | What breaks | Told by |\n|---|---|---|\n")
+        .expect("a table");
+    let mut listed = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for row in table.lines().take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [without, breaks, told_by] = cells[..] else { panic!("{row}") };
+        for (resource, verb) in named(without) {
+            let of = RIGHTS.iter().find(|(of, with, ..)| (*of, *with) == (resource, verb.as_str()));
+            let Some((_, _, told, shown)) = of else {
+                wrong.push(format!("{without}: there is no right to {verb} {resource}"));
+                continue;
+            };
+            let by = match told {
+                Told::Log => "log".to_owned(),
+                Told::Readiness => "`/readyz`".to_owned(),
+                Told::Channel(reason) | Told::Portfolio(reason) => format!("`{reason}`"),
+            };
+            if shown.says() != breaks || !told_by.contains(&by) {
+                wrong.push(format!(
+                    "{verb} {resource}: {breaks}, told by {told_by}, and it is: {}, by {by}",
+                    shown.says()
+                ));
+            }
+            listed.insert((resource, verb));
+        }
+    }
+    let all: BTreeSet<_> =
+        RIGHTS.iter().map(|(resource, verb, ..)| (*resource, (*verb).to_owned())).collect();
+    assert_eq!(listed, all, "the rights that the table has");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! From the schemas that were served before to those of today: what stood in an object still may, and what was remembered is
 //! taken over.
 //!
-//! `upgrade/` holds the CRDs that upgrades begin at: those of the last release, and until there is one, of revision 3 of the
-//! schema, under which a status was still owned member by member.
+//! `upgrade/` holds the CRDs that upgrades begin at: those of the last release. Until there is one, they are those of version 0.1.0,
+//! whose chart is kept, too: of revision 3 of the schema, under which a status was still owned member by member.
 
 mod compare;
 
@@ -61,6 +61,68 @@ const DELIBERATE: [(&str, &str); 14] = {
         ("whatsappportfolios.status.waitingFor[]: x-kubernetes-map-type is \"atomic\", and was null", ATOMIC),
     ]
 };
+
+/// The last version before this one that the changelog gives a date: `## [0.1.0] - 2026-10-01`.
+fn last_released(changelog: &str, own: &str) -> Option<String> {
+    let heads = changelog.lines().filter_map(|line| line.strip_prefix("## [")?.split_once("] - "));
+    let mut released =
+        heads.filter(|(version, on)| *version != own && on.trim().parse::<jiff::civil::Date>().is_ok());
+    released.next().map(|(version, _)| version.to_owned())
+}
+
+fn parts(version: &str) -> Vec<u32> {
+    version.split('.').map(|part| part.parse().expect("a version of three numbers")).collect()
+}
+
+#[test]
+fn the_kept_copies_are_of_the_last_release() {
+    let text = |file: &str| {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{file}: {error}"))
+    };
+    let chart = yaml(&text("tests/it/chart/before/Chart.yaml"));
+    let kept = chart["version"].as_str().expect("a version");
+    assert_eq!(chart["appVersion"], kept);
+    for (kind, crd) in BEFORE {
+        let first = crd.lines().next().unwrap_or_default();
+        assert!(first.starts_with(&format!("# Of version {kept}. ")), "{kind} and the chart: {first}");
+        assert!(crd.contains("\nkind: CustomResourceDefinition\n"));
+    }
+    let own = env!("CARGO_PKG_VERSION");
+    assert!(parts(kept) < parts(own), "{kept} is not before {own}");
+    let changelog = text("CHANGELOG.md");
+    assert!(changelog.contains(&format!("\n## [{own}] - ")), "the changelog says nothing of {own}");
+    if let Some(last) = last_released(&changelog, own) {
+        assert_eq!(kept, last, "do what CONTRIBUTING.md says of a release after its tag");
+    }
+    let page = text("CONTRIBUTING.md");
+    let steps = page.split_once("\n## Release\n").expect("a section").1;
+    let steps = steps.split("\n## ").next().expect("its text");
+    for named in [
+        "tests/it/upgrade",
+        "tests/it/chart/before",
+        "CHANGELOG.md",
+        "make image reproduce plugin",
+        "DELIBERATE",
+    ] {
+        assert!(steps.contains(named), "{named}");
+    }
+}
+
+#[test]
+fn a_version_is_released_when_the_changelog_has_its_date() {
+    let begun = "# Changelog\n\n## [0.3.0] - Unreleased\n\n- New.\n";
+    let with = |released: &str| format!("{begun}\n{released}");
+    for (text, last) in [
+        (with(""), None),
+        (with("## [0.2.0] - 2026-12-01\n\n## [0.1.0] - 2026-10-01\n"), Some("0.2.0")),
+        (with("## [0.2.0] - soon\n\n## [0.1.0] - 2026-10-01\n"), Some("0.1.0")),
+        // The tag of a version has its own date.
+        ("## [0.3.0] - 2027-01-01\n## [0.2.0] - 2026-12-01\n".to_owned(), Some("0.2.0")),
+    ] {
+        assert_eq!(last_released(&text, "0.3.0").as_deref(), last, "{text}");
+    }
+}
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).expect("YAML")

@@ -234,6 +234,32 @@ async fn one_that_ends_leaves_the_lease_and_another_begins_at_once() {
     assert_eq!(api.holder(), Some(second.election.identity.clone()));
 }
 
+/// Whenever it ends between two looks of the other one, which then reads the Lease once and writes it.
+#[rstest]
+#[case::fast(20)]
+#[case::slow(150)]
+#[tokio::test(start_paused = true)]
+async fn whenever_one_ends_another_works_within_one_look_and_its_calls(#[case] half_a_call: u64) {
+    const SEEN: Duration = Duration::from_millis(50);
+    let call = Duration::from_millis(half_a_call) * 2;
+    let mut latest = Duration::ZERO;
+    for moment in 0..40 {
+        let api = Link { half_a_call: Duration::from_millis(half_a_call), ..Link::default() };
+        let first = Replica::start("a", &api);
+        sleep(Duration::from_secs(5)).await;
+        let second = Replica::start("b", &api);
+        sleep(Duration::from_secs(5) + Duration::from_millis(71) * moment).await;
+        first.running.abort();
+        release(&first.link, &first.election).await;
+        let turns = watched(&[&second], Duration::from_secs(10)).await;
+        let began = other_one(&turns, usize::MAX);
+        assert!(began <= second.election.look() + call * 2 + SEEN, "{moment}: {turns:?}");
+        latest = latest.max(began);
+        second.running.abort();
+    }
+    assert!(latest > call * 2, "the worst moment is among them: {latest:?}");
+}
+
 /// Whenever it vanishes between two renewals, and whenever the other one looks; each call takes this long.
 #[rstest]
 #[case::fast(20)]

@@ -96,8 +96,46 @@ impl Somebody {
     }
 }
 
+/// The commands that the notes of a release print, of what helm printed.
+fn noted(told: &str) -> Vec<&str> {
+    let (_, notes) = told.split_once("NOTES:\n").unwrap_or_else(|| panic!("no notes: {told}"));
+    notes.lines().map(str::trim).filter(|line| line.starts_with("kubectl ")).collect()
+}
+
 /// Further parts of the life of a release.
 impl Somebody {
+    /// Runs each command of the notes of `wa` in `ops`, as they are printed for these values.
+    async fn the_commands_of_the_notes_work(&self, chart: &str) {
+        // No pod runs here. So the Deployment is told as by its controller, and the Lease as by the pod that works.
+        let get = "kubectl get deployment wa-whatsapp-operator -n ops -o jsonpath={.metadata.generation}";
+        let generation: u64 = self.shell(get).expect("it is there").parse().expect("a number");
+        let status = json!({"status": {
+            "observedGeneration": generation, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2,
+        }});
+        let patch = "kubectl patch deployment wa-whatsapp-operator -n ops --subresource=status --type=merge";
+        self.shell(&format!("{patch} -p '{status}'")).expect("patched");
+        let lease = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "wa-whatsapp-operator"},
+            "spec": {"holderIdentity": "wa-whatsapp-operator-0_0123456789abcdef", "leaseDurationSeconds": 13},
+        });
+        self.plane.apply_rendered("ops", &lease.to_string()).await;
+        for (set, count) in [
+            ("replicas=2", 5),
+            ("namespaces={shop,ops}", 6),
+            ("crds.enabled=false", 5),
+            ("watchLabelSelector=tier=a", 5),
+            ("replicas=1,leaderElection.enabled=false", 4),
+        ] {
+            let upgrade = ["upgrade", "wa", chart, "--namespace", "ops", "--dry-run=client", "--set", set];
+            let told = self.helm(&upgrade).unwrap_or_else(|told| panic!("{set}: {told}"));
+            let commands = noted(&told);
+            assert_eq!(commands.len(), count, "{set}: {commands:?}");
+            for command in commands {
+                self.shell(command).unwrap_or_else(|error| panic!("{set}: {command}: {error}"));
+            }
+        }
+    }
+
     /// While `wa` is in `ops`, one of the same name in `shop` changes nothing before it has names of its own.
     async fn a_second_one_of_that_name_is_told_what_to_do(&self, chart: &str) {
         let install = ["install", "wa", chart, "--namespace", "shop", "--set", "crds.enabled=false"];
@@ -258,6 +296,7 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     assert!(newer.contains(&"service/wa-whatsapp-operator".to_owned()), "{newer:?}");
     assert!(older.iter().all(|object| newer.contains(object)), "{older:?} {newer:?}");
     one.keeps_what_matters().await;
+    one.the_commands_of_the_notes_work(&now).await;
 
     one.helm(&["rollback", "wa", "1", "--namespace", "ops"]).expect("rolled back");
     assert_eq!(one.names(&of_release).await, older);

@@ -90,14 +90,21 @@ fn every_value_has_its_row_and_its_place_in_the_schema() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
+/// Of memory in MiB, as the chart and the page write it.
+fn mebibytes(text: &str) -> u64 {
+    let text = text.trim().trim_end_matches("Mi").trim_end_matches(" MiB");
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
 /// The comment on memory has the figures of the page that says how they came about.
 #[test]
 fn what_the_container_needs_is_what_was_measured() {
     let (text, values) = defaults();
     let of_resources = rows(&text, &values).into_iter().find(|row| row.path == ["resources"]);
-    let meaning = of_resources.expect("it has a comment").meaning;
+    let of_resources = of_resources.expect("it has a comment");
+    let meaning = of_resources.meaning;
     let page = fs::read_to_string(chart("../../docs/growing.md")).expect("the page is there");
-    for channels in ["10,000", "100,000"] {
+    let measured = ["10,000", "100,000"].map(|channels| {
         let row = page.lines().find_map(|line| line.strip_prefix(&format!("| {channels} | ")));
         let memory = row.and_then(|rest| rest.split(" |").next()).expect("it was measured");
         let said = [format!("{memory} at rest with {channels}"), format!("{memory} with {channels}")];
@@ -105,7 +112,17 @@ fn what_the_container_needs_is_what_was_measured() {
             said.iter().any(|said| meaning.contains(said)),
             "{channels}: {memory}, and it says: {meaning}"
         );
-    }
+        mebibytes(memory)
+    });
+    // The rule of the page, for what the chart gives by default, and for what its comment advises.
+    assert!(page.contains("Set the memory limit to three times the figure at rest."));
+    let set = |kind: &str| mebibytes(of_resources.default[kind]["memory"].as_str().expect("it is set"));
+    let (_, advised) = meaning.split_once("a memory limit of ").expect("it advises one");
+    let advised = mebibytes(advised.split(['.', ':', ' ']).next().expect("a figure"));
+    assert!(set("limits") >= 3 * measured[0], "{} for {}", set("limits"), measured[0]);
+    assert!(advised >= 3 * measured[1], "{advised} for {}", measured[1]);
+    assert!(set("requests") >= measured[0], "{} for {}", set("requests"), measured[0]);
+    assert!(set("requests") <= set("limits"));
 }
 
 /// Where the schema and the defaults do not have the same keys, or a key that nobody knows is taken.

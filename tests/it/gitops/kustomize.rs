@@ -153,6 +153,23 @@ async fn the_overlay_of_a_second_shard_has_a_lease_and_a_policy_of_its_own() {
     fs::create_dir_all(&shard).expect("a folder");
     fs::write(shard.join("kustomization.yaml"), overlay).expect("a file");
 
+    // Whatever is replaced by its place is looked at before: in another order nothing is built.
+    assert_eq!(overlay.matches("op: test").count(), overlay.matches("op: replace").count(), "{overlay}");
+    let elsewhere = folder.path().join("moved");
+    fs::create_dir_all(&elsewhere).expect("a folder");
+    for (from, to) in [
+        ("/args/7,", "/args/6,"),
+        ("/rules/1/resourceNames/0, value: whatsapp-operator}", "/rules/1/resourceNames/0, value: another}"),
+        ("whatsapp-operator:whatsapp-operator'", "whatsapp-operator:another'"),
+    ] {
+        let moved = overlay.replacen(from, to, if from.starts_with("/args") { 2 } else { 1 });
+        assert_ne!(moved, overlay, "{from}");
+        fs::write(elsewhere.join("kustomization.yaml"), moved).expect("a file");
+        let output = plane.kubectl(["kustomize", &elsewhere.display().to_string()]).await;
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains("test"), "{from}: {told}");
+    }
+
     let shard = shard.display().to_string();
     let built = by_name(documents(&kubectl(plane, &["kustomize", &shard]).await));
     let first = by_name(documents(&kubectl(plane, &["kustomize", &path("base")]).await));

@@ -25,24 +25,45 @@ const COLOURS: [&str; 8] =
     ["#3274d9", "#e0752d", "#299c46", "#a352cc", "#c4162a", "#8f6c00", "#0a8a8a", "#6e6e6e"];
 const GREY: &str = "#888";
 
-/// Draws what a dashboard shows now. `fill` puts values in the place of variables.
-pub async fn draw(dashboard: &Value, prometheus: &Prometheus, fill: impl Fn(&str) -> String) -> String {
-    let panels = dashboard["panels"].as_array().cloned().unwrap_or_default();
-    let place = |panel: &Value, key: &str| panel["gridPos"][key].as_f64().unwrap_or_default();
-    let bottom = panels.iter().map(|p| place(p, "y") + place(p, "h")).fold(0.0, f64::max) * HIGH;
-    let mut svg = format!(
+/// Between two panels.
+const GAP: f64 = 6.0;
+
+pub fn panels(dashboard: &Value) -> &[Value] {
+    dashboard["panels"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Where a panel begins, how wide and how high its place is.
+fn place(panel: &Value) -> (f64, f64, f64, f64) {
+    let of = |key: &str| panel["gridPos"][key].as_f64().unwrap_or_default();
+    (of("x") * WIDE, of("y") * HIGH, of("w") * WIDE, of("h") * HIGH)
+}
+
+/// How the picture of a dashboard begins.
+pub fn head(dashboard: &Value) -> String {
+    let bottom = panels(dashboard).iter().map(place).map(|(_, y, _, height)| y + height).fold(0.0, f64::max);
+    format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1200 {bottom}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"1200\" height=\"{bottom}\" fill=\"#f4f5f5\"/>\n"
+    )
+}
+
+/// How a panel begins, whatever is in it.
+pub fn frame(panel: &Value) -> String {
+    let (x, y, width, height) = place(panel);
+    let (width, height) = (width - GAP, height - GAP);
+    let mut svg = format!(
+        "<g transform=\"translate({x} {y})\"><rect width=\"{width}\" height=\"{height}\" fill=\"#fff\" stroke=\"#ddd\"/>\n"
     );
-    for panel in &panels {
-        let (x, y) = (place(panel, "x") * WIDE, place(panel, "y") * HIGH);
-        let (width, height) = (place(panel, "w") * WIDE - 6.0, place(panel, "h") * HIGH - 6.0);
-        let title = panel["title"].as_str().unwrap_or_default();
-        let _ = writeln!(
-            svg,
-            "<g transform=\"translate({x} {y})\"><rect width=\"{width}\" height=\"{height}\" fill=\"#fff\" stroke=\"#ddd\"/>"
-        );
-        text(&mut svg, MARGIN, 17.0, "font-weight=\"bold\"", title);
+    text(&mut svg, MARGIN, 17.0, "font-weight=\"bold\"", panel["title"].as_str().unwrap_or_default());
+    svg
+}
+
+/// Draws what a dashboard shows now. `fill` puts values in the place of variables.
+pub async fn draw(dashboard: &Value, prometheus: &Prometheus, fill: impl Fn(&str) -> String) -> String {
+    let mut svg = head(dashboard);
+    for panel in panels(dashboard) {
+        svg.push_str(&frame(panel));
+        let (_, _, width, height) = place(panel);
         let mut shown = Vec::new();
         for target in panel["targets"].as_array().into_iter().flatten() {
             let query = fill(target["expr"].as_str().unwrap_or_default());
@@ -54,7 +75,7 @@ pub async fn draw(dashboard: &Value, prometheus: &Prometheus, fill: impl Fn(&str
             shown
                 .extend(found.unwrap_or_default().into_iter().map(|series| (named(legend, &series), series)));
         }
-        let panel = Panel { json: panel, width, height };
+        let panel = Panel { json: panel, width: width - GAP, height: height - GAP };
         match panel.json["type"].as_str() {
             Some("timeseries") => panel.lines(&mut svg, &shown),
             Some("table") => panel.rows(&mut svg, &shown),

@@ -83,10 +83,10 @@ control-plane: needs-servers
 	$(say) "control plane (built once, then cached in target/control-plane)"
 	@tests/control-plane/build.sh >/dev/null
 
-# The same for what checks metrics, alerts and dashboards, for the libraries and CRDs of Argo CD and Flux, and for krew.
+# The same for Helm 3, for what checks metrics, alerts and dashboards, for the libraries and CRDs of Argo CD and Flux, and for krew.
 judges: needs-go
-	$(say) "promtool, prometheus, gitops, grafana, crds and krew (built once, then cached in target/control-plane)"
-	@tests/control-plane/build.sh promtool prometheus gitops grafana crds kubectl-krew validate-krew-manifest >/dev/null
+	$(say) "Helm 3, promtool, prometheus, gitops, grafana, crds and krew (built once, then cached in target/control-plane)"
+	@tests/control-plane/build.sh helm3 promtool prometheus gitops grafana crds kubectl-krew validate-krew-manifest >/dev/null
 
 demo: needs-demo control-plane
 	$(say) "operator"

@@ -73,7 +73,7 @@ const NO_FILES: &str = ":4";
 /// # Errors
 ///
 /// When it cannot be written.
-pub fn completion(args: &CompletionArgs, mut command: Command) -> Ending {
+pub fn completion(args: &CompletionArgs, command: Command) -> Ending {
     let shell = match args.shell {
         For::Bash => Shell::Bash,
         For::Zsh => Shell::Zsh,
@@ -83,11 +83,24 @@ pub fn completion(args: &CompletionArgs, mut command: Command) -> Ending {
             return Ok(Exit::Done);
         }
     };
-    let name = command.get_name().to_owned();
-    let mut script = Vec::new();
-    generate(shell, &mut command, name, &mut script);
-    render::out(&Text::of(&String::from_utf8_lossy(&script)))?;
+    render::out(&Text::of(&script(shell, command)))?;
     Ok(Exit::Done)
+}
+
+/// The script for a shell. In that for bash, clap_complete writes the hyphen of a program's name in two ways, and then finds no flag
+/// of any command. So it is given a name without one, which is put right where the shell is told what to complete.
+fn script(shell: Shell, mut command: Command) -> String {
+    let name = command.get_name().to_owned();
+    let plain = if shell == Shell::Bash { name.replace('-', "_") } else { name.clone() };
+    let mut script = Vec::new();
+    generate(shell, &mut command, plain.as_str(), &mut script);
+    let script = String::from_utf8_lossy(&script);
+    let last = format!(" {plain}");
+    let named = |line: &str| match line.strip_suffix(&last) {
+        Some(begin) if begin.trim_start().starts_with("complete ") => format!("{begin} {name}\n"),
+        _ => format!("{line}\n"),
+    };
+    script.lines().map(named).collect()
 }
 
 /// Writes the pages.

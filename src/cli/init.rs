@@ -15,7 +15,10 @@ use super::{
     render::{self, Text, Tone, Words, paint},
     source, word,
 };
-use crate::{engine::phone::E164, escape};
+use crate::{
+    engine::{phone::E164, timezone},
+    escape,
+};
 
 /// Asks what Meta's wizard asks, writes the manifests of a portfolio and a channel, and prints the commands for their
 /// Secrets. Nothing is sent anywhere.
@@ -49,6 +52,21 @@ const BUSINESS: Question = Question {
         false => Err("an id of Meta's is 1 to 32 digits".to_owned()),
     },
 };
+const BUSINESS_NAME: Question = Question {
+    text: "Name of the portfolio at Meta, exactly? It is compared before anything is written. Empty: it is not",
+    default: "",
+    check: |_| Ok(()),
+};
+const COUNTRY: Question = Question {
+    text: "Country of its accounts? Two capital letters, as in BR; it is compared, too. Empty: it is not",
+    default: "",
+    check: |text| match text.is_empty()
+        || text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+    {
+        true => Ok(()),
+        false => Err("a country is two capital letters of ISO 3166-1".to_owned()),
+    },
+};
 const ACCOUNT: Question = Question {
     text: "Id of the WhatsApp Business account? Empty for the only one that the token reaches",
     default: "",
@@ -78,6 +96,14 @@ const NAME: Question = Question {
     check: |text| match text.is_empty() {
         true => Err("a number has a name".to_owned()),
         false => Ok(()),
+    },
+};
+const TIME_ZONE: Question = Question {
+    text: "Time zone of the account, as in America/Sao_Paulo? It is compared. Empty: it is not",
+    default: "",
+    check: |text| match text.is_empty() || timezone::id(text).is_some() {
+        true => Ok(()),
+        false => Err("it is not in the table of Meta's time zones".to_owned()),
     },
 };
 const METHOD: Question = Question {
@@ -124,15 +150,19 @@ fn one_of(text: &str, words: &[&str]) -> Result<(), String> {
 pub fn init(args: &InitArgs) -> Ending {
     let ask = |question: &Question| ask(question);
     let (portfolio, business) = (ask(&PORTFOLIO)?, ask(&BUSINESS)?);
+    let expected = [("name", ask(&BUSINESS_NAME)?), ("country", ask(&COUNTRY)?)];
     let (account, secret) = (ask(&ACCOUNT)?, ask(&SECRET)? == "yes");
-    let (channel, number, name) = (ask(&CHANNEL)?, ask(&NUMBER)?, ask(&NAME)?);
+    let (channel, number, name, zone) = (ask(&CHANNEL)?, ask(&NUMBER)?, ask(&NAME)?, ask(&TIME_ZONE)?);
     let (method, app, pin) = (ask(&METHOD)?, ask(&APP)?, ask(&PIN)? == "yes");
     let namespace = &args.namespace;
     let files = [
-        (format!("portfolio-{portfolio}.yaml"), portfolio_of(namespace, &portfolio, &business, secret)),
+        (
+            format!("portfolio-{portfolio}.yaml"),
+            portfolio_of(namespace, &portfolio, &business, &expected, secret),
+        ),
         (
             format!("channel-{channel}.yaml"),
-            channel_of(namespace, &channel, &[&portfolio, &account, &number, &name, &method, &app]),
+            channel_of(namespace, &channel, &[&portfolio, &account, &number, &name, &zone, &method, &app]),
         ),
     ];
     for (file, text) in &files {
@@ -205,7 +235,13 @@ fn ask(question: &Question) -> Result<String, Problem> {
     }
 }
 
-fn portfolio_of(namespace: &str, name: &str, business: &str, secret: bool) -> String {
+fn portfolio_of(
+    namespace: &str,
+    name: &str,
+    business: &str,
+    expected: &[(&str, String); 2],
+    secret: bool,
+) -> String {
     let mut text = format!(
         "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppPortfolio\nmetadata:\n  name: {}\n  namespace: {}\nspec:\n  \
          businessId: {}\n  credentials:\n    accessTokenSecretRef:\n      name: {}\n      key: token\n",
@@ -218,11 +254,19 @@ fn portfolio_of(namespace: &str, name: &str, business: &str, secret: bool) -> St
         let name = escape::yaml(&format!("{name}-meta"));
         text += &format!("    appSecretRef:\n      name: {name}\n      key: appSecret\n");
     }
+    let expected: String = expected
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(field, value)| format!("    {field}: {}\n", escape::yaml(value)))
+        .collect();
+    if !expected.is_empty() {
+        text += &format!("  expect:\n{expected}");
+    }
     text
 }
 
-fn channel_of(namespace: &str, channel: &str, answers: &[&str; 6]) -> String {
-    let [portfolio, account, number, name, method, app] = answers;
+fn channel_of(namespace: &str, channel: &str, answers: &[&str; 7]) -> String {
+    let [portfolio, account, number, name, zone, method, app] = answers;
     let mut text = format!(
         "apiVersion: whatsapp-operator.dev/v1alpha1\nkind: WhatsAppChannel\nmetadata:\n  name: {}\n  namespace: {}\nspec:\n  \
          portfolioRef:\n    name: {}\n  phoneNumber: {}\n  displayName: {}\n",
@@ -234,6 +278,9 @@ fn channel_of(namespace: &str, channel: &str, answers: &[&str; 6]) -> String {
     );
     if !account.is_empty() {
         text += &format!("  accountId: {}\n", escape::yaml(account));
+    }
+    if !zone.is_empty() {
+        text += &format!("  timeZone: {}\n", escape::yaml(zone));
     }
     match *app {
         "yes" => text += "  connection: Coexistence\n",

@@ -4,6 +4,7 @@
 #   tests/control-plane/build.sh                        kube-apiserver, etcd, kubectl and helm
 #   tests/control-plane/build.sh helm                   only what is named
 #   tests/control-plane/build.sh promtool prometheus    what checks metrics, alerts and dashboards
+#   tests/control-plane/build.sh helm3                  Helm 3, beside which helm is Helm 4
 #   tests/control-plane/build.sh grafana                what reads dashboards by Grafana's schema
 #   tests/control-plane/build.sh crds                   a file: the CRDs of Argo CD, Flux, External Secrets and the Prometheus operator
 #
@@ -127,6 +128,7 @@ provide() {
 			kube-apiserver) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "3 to 4 minutes" ;;
 			kubectl) build "$tool" kubernetes "k8s.io/kubernetes/cmd/$tool" k8s.io/kubernetes "half a minute" ;;
 			helm) build helm helm helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 "1 to 2 minutes" ;;
+			helm3) build helm3 helm3 helm.sh/helm/v3/cmd/helm helm.sh/helm/v3 "1 to 2 minutes" ;;
 			promtool) build promtool prometheus github.com/prometheus/prometheus/cmd/promtool github.com/prometheus/prometheus "2 to 3 minutes" ;;
 			prometheus) build prometheus prometheus github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus "1 minute" ;;
 			kubectl-krew) build "$tool" krew sigs.k8s.io/krew/cmd/krew sigs.k8s.io/krew "half a minute" ;;
@@ -134,7 +136,7 @@ provide() {
 			gitops) build gitops gitops . github.com/fluxcd/cli-utils "1 minute" ;;
 			grafana) build grafana grafana . github.com/grafana/grafana-foundation-sdk/go "half a minute" ;;
 			crds) gather ;;
-			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, promtool, prometheus, gitops, grafana, crds, kubectl-krew and validate-krew-manifest" ;;
+			*) fail "unknown tool $tool: know kube-apiserver, etcd, kubectl, helm, helm3, promtool, prometheus, gitops, grafana, crds, kubectl-krew and validate-krew-manifest" ;;
 		esac
 	fi
 	# Somebody else may run the tool by its link just now, so a link that is right stays.
@@ -142,7 +144,7 @@ provide() {
 }
 
 # Callers get one folder, of links: each set of pins has its own, and so have assets, among which there is no helm.
-folder_out=$root/links-$(pins etcd kubernetes helm prometheus gitops grafana crds krew)
+folder_out=$root/links-$(pins etcd kubernetes helm helm3 prometheus gitops grafana crds krew)
 if [ -n "$assets" ]; then
 	assets=$(CDPATH='' cd -- "$assets" && pwd) || fail "KUBEBUILDER_ASSETS names no folder: unset it, or fill it with setup-envtest"
 	folder_out=$root/assets

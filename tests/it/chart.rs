@@ -1,7 +1,7 @@
 //! The chart: what helm renders is what it promises, and carries the CRDs of `crds/`.
 
 pub mod life;
-mod rendered;
+pub mod rendered;
 pub mod values;
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ async fn render(plane: &ControlPlane, values: Value) -> Vec<Value> {
     parsed(&text)
 }
 
-fn parsed(text: &str) -> Vec<Value> {
+pub fn parsed(text: &str) -> Vec<Value> {
     // Split by hand: a value that holds a document mark would be a fault of the chart.
     text.split("\n---")
         .filter(|document| document.contains("kind:"))

@@ -300,10 +300,15 @@ fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     );
 
     // A wrong answer is asked for again, and nothing in a name is obeyed.
-    let answers = "acme\n500000000000001\n300000000000001\nyes\nsupport\n11 912345678\n+5511912345678\nAcme: \"Suporte\" #1\nVoice\n\nyes\n";
+    let answers = concat!(
+        "acme\n500000000000001\nAcme: Ltda\nbr\nBR\n300000000000001\nyes\nsupport\n11 912345678\n+5511912345678\n",
+        "Acme: \"Suporte\" #1\nBrasilia\nAmerica/Sao_Paulo\nVoice\n\nyes\n"
+    );
     let done = init(answers);
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    assert!(stderr(&done).contains("\"11 912345678\": "), "{}", stderr(&done));
+    for wrong in ["\"11 912345678\": ", "\"br\": a country is two", "\"Brasilia\": it is not in the table"] {
+        assert!(stderr(&done).contains(wrong), "{wrong} is not in\n{}", stderr(&done));
+    }
     for command in [
         "kubectl create secret generic acme-meta -n shop --from-file=token=./token --from-file=appSecret=./appSecret",
         "kubectl create secret generic support-pin -n shop --from-file=pin=./pin",
@@ -316,11 +321,12 @@ fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     let portfolio: Value = serde_saphyr::from_str(&text).expect("YAML");
     let secret = json!({"name": "acme-meta", "key": "appSecret"});
     assert_eq!(portfolio["spec"]["credentials"]["appSecretRef"], secret, "{portfolio:#}");
+    assert_eq!(portfolio["spec"]["expect"], json!({"name": "Acme: Ltda", "country": "BR"}), "{portfolio:#}");
     let text = std::fs::read_to_string(dir.join("channel-support.yaml")).expect("a manifest");
     let channel: Value = serde_saphyr::from_str(&text).expect("YAML");
     let spec = json!({
         "portfolioRef": {"name": "acme"}, "phoneNumber": "+5511912345678", "displayName": "Acme: \"Suporte\" #1",
-        "accountId": "300000000000001", "verification": {"method": "Voice"},
+        "accountId": "300000000000001", "timeZone": "America/Sao_Paulo", "verification": {"method": "Voice"},
     });
     assert_eq!(channel["spec"], spec);
     let plan = run(&["plan", "-f", &folder, "--sandbox"]);
@@ -329,6 +335,24 @@ fn who_answers_the_questions_gets_manifests_that_can_be_applied() {
     let again = init(answers);
     assert_eq!(again.status.code(), Some(1), "files that are there stay");
     assert!(stderr(&again).contains("is not written over"), "{}", stderr(&again));
+
+    // What is optional and not answered is in no manifest.
+    let least = init("other\n500000000000001\n\n\n\n\nhello\n+5511912345679\nAcme\n\n\n\n\n");
+    assert_eq!(least.status.code(), Some(0), "{}", stderr(&least));
+    let spec = |file: &str| {
+        let text = std::fs::read_to_string(dir.join(file)).expect("a manifest");
+        serde_saphyr::from_str::<Value>(&text).expect("YAML")["spec"].clone()
+    };
+    let token = json!({"accessTokenSecretRef": {"name": "other-meta", "key": "token"}});
+    assert_eq!(
+        spec("portfolio-other.yaml"),
+        json!({"businessId": "500000000000001", "credentials": token}),
+        "{}",
+        stdout(&least)
+    );
+    let number =
+        json!({"portfolioRef": {"name": "other"}, "phoneNumber": "+5511912345679", "displayName": "Acme"});
+    assert_eq!(spec("channel-hello.yaml"), number);
 }
 
 /// What every document for programs begins with.
@@ -373,25 +397,109 @@ fn plugin(args: &[&str]) -> Output {
     Command::new(BINARY).arg0("kubectl-whatsapp").args(args).env_clear().output().expect("the binary runs")
 }
 
+/// The commands that people see, each with its own flags that they see.
+fn commands() -> Vec<(String, Vec<String>)> {
+    use clap::CommandFactory as _;
+    let mut command = whatsapp_operator::cli::Cli::command();
+    command.build();
+    let visible = command.get_subcommands().filter(|one| !one.is_hide_set() && one.get_name() != "help");
+    let flags = |of: &clap::Command| {
+        let seen = of.get_arguments().filter(|arg| !arg.is_hide_set());
+        seen.filter_map(clap::Arg::get_long).map(str::to_owned).collect()
+    };
+    visible.map(|one| (one.get_name().to_owned(), flags(one))).collect()
+}
+
+/// What a program makes of a script or a page, where the machine has that program: whether it takes it, and what it says.
+fn judged(program: &str, args: &[&str], file: &Path) -> Option<(bool, String)> {
+    let output = match Command::new(program).args(args).arg(file).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        output => output.expect("it runs"),
+    };
+    Some((output.status.success(), format!("{}{}", stdout(&output), stderr(&output))))
+}
+
+/// What a script offers behind a command, in the shell's own words.
+fn part_of(script: &str, shell: &str, command: &str) -> String {
+    match shell {
+        "zsh" => {
+            let begin = format!("\n({command})\n");
+            let parts = script.split(&begin).skip(1);
+            parts.filter_map(|part| part.split("\n;;").next()).collect::<Vec<_>>().join("\n")
+        }
+        "fish" => {
+            let used = format!("__fish_kubectl_whatsapp_using_subcommand {command}\"");
+            script.lines().filter(|line| line.contains(&used)).collect::<Vec<_>>().join("\n")
+        }
+        _ => String::new(),
+    }
+}
+
 #[test]
 fn a_shell_can_complete_every_command() {
+    let dir = tempfile::tempdir().expect("a folder");
     for shell in ["bash", "zsh", "fish"] {
         let output = plugin(&["completion", shell]);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         let script = stdout(&output);
-        for word in ["kubectl-whatsapp", "send-code", "support-bundle", "kubeconfig"] {
-            assert!(script.contains(word), "{shell}: {word}");
-        }
+        assert!(script.contains("kubectl-whatsapp"), "{shell}");
         assert!(!script.contains("\\u{"), "{shell}: a character of the script is written out");
+        let file = dir.path().join(shell);
+        std::fs::write(&file, &script).expect("written");
+        let taken = judged(shell, &["-n"], &file);
+        assert!(shell != "bash" || taken.is_some(), "these tests need bash");
+        assert!(taken.as_ref().is_none_or(|(taken, _)| *taken), "{shell} does not take it: {taken:?}");
         if shell == "bash" {
-            let mut bash =
-                Command::new("bash").args(["-n", "-s"]).stdin(Stdio::piped()).spawn().expect("bash");
-            bash.stdin.take().expect("a pipe").write_all(script.as_bytes()).expect("written");
-            assert!(bash.wait().expect("it ends").success(), "bash does not take it");
+            continue;
+        }
+        for (command, flags) in commands() {
+            let part = part_of(&script, shell, &command);
+            let shown = |flag: &String| match shell {
+                "zsh" => part.contains(&format!("--{flag}=[")) || part.contains(&format!("--{flag}[")),
+                _ => part
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .windows(2)
+                    .any(|two| two == ["-l", flag.as_str()]),
+            };
+            let missing: Vec<_> = flags.iter().filter(|flag| !shown(flag)).collect();
+            assert!(
+                !part.is_empty() && missing.is_empty(),
+                "{shell}, {command}: {missing:?} are not in\n{part}"
+            );
         }
     }
     let script = stdout(&plugin(&["completion", "kubectl"]));
     assert_eq!(script, "#!/bin/sh\nexec kubectl-whatsapp __complete \"$@\"\n");
+}
+
+/// The script of bash is asked as bash asks it: a command that is begun, and every flag of every command.
+#[test]
+fn bash_offers_the_commands_and_the_flags_of_each() {
+    let script = stdout(&plugin(&["completion", "bash"]));
+    // Prints what is offered for the last of the words, in one line.
+    let ask = "of=$(complete -p kubectl-whatsapp) of=${of##*-F } of=${of%% *}\n\
+               ask() {\n  COMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1)) COMPREPLY=()\n  \
+               $of \"$1\" \"${!#}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"\n  echo \"${COMPREPLY[*]}\"\n}\n";
+    let mut lines = vec!["ask kubectl-whatsapp send-c".to_owned()];
+    lines.extend(commands().iter().map(|(command, _)| format!("ask kubectl-whatsapp {command} --")));
+    lines.push("ask kubectl-whatsapp send-code support-br --kube".to_owned());
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["--norc", "--noprofile", "-s"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut bash = bash.stderr(Stdio::piped()).spawn().expect("bash");
+    let typed = format!("{script}\n{ask}{}\n", lines.join("\n"));
+    bash.stdin.take().expect("a pipe").write_all(typed.as_bytes()).expect("written");
+    let output = bash.wait_with_output().expect("it ends");
+    let told = stdout(&output);
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told.len(), lines.len(), "{told:#?}\n{}", stderr(&output));
+    assert_eq!(told[0], "send-code");
+    for ((command, flags), offered) in commands().iter().zip(&told[1..]) {
+        let offered: Vec<&str> = offered.split(' ').collect();
+        let missing: Vec<_> = flags.iter().filter(|flag| !offered.contains(&&*format!("--{flag}"))).collect();
+        assert!(missing.is_empty(), "{command}: {missing:?} are not in {offered:?}");
+    }
+    assert_eq!(told.last(), Some(&"--kubeconfig"));
 }
 
 /// What kubectl asks, and how it reads the answer: a line for each word, then what else to offer.
@@ -431,10 +539,12 @@ const OF_KUBECTL_ITSELF: &[&str] = &[
     "warnings-as-errors",
 ];
 
-/// What kubectl takes to reach a cluster is taken here, by kubectl's own word for it.
+/// Commands that read and write nothing in a cluster; the operator itself finds its cluster as every program in a pod does.
+const WITHOUT_A_CLUSTER: &[&str] = &["run", "lint", "init", "explain", "crd", "sandbox", "completion", "man"];
+
+/// What kubectl takes to reach a cluster is taken here, by kubectl's own word for it, and by every command that uses a cluster.
 #[test]
 fn every_flag_of_kubectl_that_says_which_cluster_and_who_is_taken() {
-    use clap::CommandFactory as _;
     let kubectl = crate::control_plane::tool("kubectl").expect("kubectl");
     let options = stdout(&Command::new(kubectl).arg("options").output().expect("kubectl runs"));
     let theirs: Vec<&str> = options
@@ -443,25 +553,42 @@ fn every_flag_of_kubectl_that_says_which_cluster_and_who_is_taken() {
         .filter(|flag| options.contains(&format!("--{flag}=")))
         .collect();
     assert!(theirs.contains(&"kubeconfig") && theirs.contains(&"as-user-extra"), "{theirs:?}");
-    let command = whatsapp_operator::cli::Cli::command();
-    let status = command.find_subcommand("status").expect("a command");
-    let ours: Vec<&str> = status.get_arguments().filter_map(clap::Arg::get_long).collect();
-    let missing: Vec<_> =
-        theirs.iter().filter(|flag| !ours.contains(flag) && !OF_KUBECTL_ITSELF.contains(flag)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    let mut missing = Vec::new();
+    for (command, flags) in commands() {
+        if WITHOUT_A_CLUSTER.contains(&command.as_str()) {
+            assert!(!flags.contains(&"kubeconfig".to_owned()), "{command} uses a cluster");
+            continue;
+        }
+        let not = |flag: &&&str| !flags.iter().any(|own| own == **flag) && !OF_KUBECTL_ITSELF.contains(*flag);
+        missing.extend(theirs.iter().filter(not).map(|flag| format!("{command} --{flag}")));
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
 #[test]
 fn there_is_a_page_of_the_manual_for_each_command() {
-    use clap::CommandFactory as _;
     let dir = tempfile::tempdir().expect("a folder");
     let output = plugin(&["man", &dir.path().display().to_string()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for command in whatsapp_operator::cli::Cli::command().get_subcommands().filter(|one| !one.is_hide_set()) {
-        let page = dir.path().join(format!("kubectl-whatsapp-{}.1", command.get_name()));
+    let whole = std::fs::read_to_string(dir.path().join("kubectl-whatsapp.1")).expect("the first page");
+    for (command, flags) in commands() {
+        let page = dir.path().join(format!("kubectl-whatsapp-{command}.1"));
         let text =
             std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
         assert!(text.contains(".SH SYNOPSIS"), "{}", page.display());
+        let name = command.replace('-', "\\-");
+        assert!(
+            whole.contains(&format!("whatsapp\\-{name}(1)")),
+            "the first page does not name {command}: {whole}"
+        );
+        let missing: Vec<_> = flags
+            .iter()
+            .filter(|flag| !text.contains(&format!("\\fB\\-\\-{}\\fR", flag.replace('-', "\\-"))))
+            .collect();
+        assert!(missing.is_empty(), "{command}: {missing:?} are not in\n{text}");
+        // It warns of what the generator of the pages chose: no date, and breaks around lists.
+        let judged = judged("mandoc", &["-T", "lint", "-W", "error"], &page);
+        assert!(judged.as_ref().is_none_or(|(taken, _)| *taken), "{command}: {judged:?}");
     }
     let nowhere = plugin(&["man", "/nowhere/at/all"]);
     assert_eq!(nowhere.status.code(), Some(1));

@@ -109,7 +109,7 @@ fn every_make_target_that_is_named_exists() {
     }
     for (workflow, targets) in [
         ("test", &["test", "demo", "image", "reproduce"][..]),
-        ("outside", &["advisories", "reproduce", "plugin URL=https://plugin.example"]),
+        ("outside", &["advisories", "reproduce", "plugin URL=https://127.0.0.1:8443"]),
     ] {
         let workflow = read(&format!(".github/workflows/{workflow}.yaml"));
         for target in targets {

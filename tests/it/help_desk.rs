@@ -2,17 +2,27 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 use crate::cli::{editor, run_as, stderr, stdout};
+use crate::output;
 use crate::rig::{ACCOUNT, Rig};
+use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
 
 const NUMBER: &str = "+5511917000001";
 const DIGITS: &str = "5511917000001";
 const OTHER: &str = "+5511917000004";
 const OTHER_DIGITS: &str = "5511917000004";
+/// Secrets that no object of the rig has.
+const APP_SECRET: &str = "0123456789abcdef0123456789abcdef";
+const VERIFY_TOKEN: &str = "open-sesame";
 /// Garbage collection deletes what has no owner any more.
 const OWNED: &str = r#"{"metadata":{"ownerReferences":[
     {"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"00000000-0000-0000-0000-000000000000"}]}}"#;
@@ -29,6 +39,7 @@ async fn json_of(kubeconfig: &Path, rig: &Rig, args: &[&str], kind: &str) -> Val
         (&told["apiVersion"], &told["kind"]),
         (&json!("whatsapp-operator.dev/v1alpha1"), &json!(kind))
     );
+    output::documented(&told);
     told
 }
 
@@ -238,6 +249,105 @@ async fn a_phone_helper_does_the_codes_of_a_wave_and_can_do_nothing_else() {
     rig.delete("back").await;
 }
 
+/// Meta refused to register two numbers: both are tried once more with one command, and the timeline of each has Meta's trace id of
+/// the refusal, and none of what was accepted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wave_is_tried_once_more_and_the_timeline_has_the_trace_of_each_refusal() {
+    let mut rig = Rig::with_portfolio("again").await;
+    let refusal = json!({"error": {
+        "message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException", "code": 133_005,
+        "fbtrace_id": "AfakeTrace",
+    }});
+    let kind = FaultKind::Error { envelope: refusal };
+    rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
+    let wave = [("front", "+5511917000011"), ("back", "+5511917000012")];
+    for (at, (name, number)) in (71..).zip(wave) {
+        let id = format!("1000000000000{at}");
+        let number = Number::new(&id, ACCOUNT, number.trim_start_matches('+'), "Acme Support");
+        rig.sandbox.add_number(number.verified(jiff::Timestamp::now()));
+        rig.secret(&format!("{name}-pin"), json!({"pin": "271828"})).await;
+    }
+    for (name, number) in wave.into_iter().chain([("new", "+5511917000013")]) {
+        rig.channel(name, number, json!({})).await;
+        rig.merge("wac", name, &json!({"metadata": {"labels": {"wave": "4"}}})).await;
+    }
+    rig.start().await;
+    for (name, _) in wave {
+        rig.until_condition(name, "Registered", "False", Some("PinMismatch")).await;
+    }
+    rig.until_condition("new", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.sandbox.clear_faults();
+
+    let editor = editor(&rig).await;
+    let given = json_of(&editor, &rig, &["retry", "-l", "wave=4", "--wait"], "ConsentAnswerList").await;
+    let items = given["items"].as_array().expect("a list");
+    assert_eq!(items.len(), 3, "{given:#}");
+    for item in items {
+        let (verdict, step) =
+            if item["channel"] == "new" { ("Skipped", Value::Null) } else { ("Accepted", json!("Register")) };
+        assert_eq!((&item["verdict"], &item["step"]), (&json!(verdict), &step), "{given:#}");
+    }
+    for (name, number) in wave {
+        rig.until_condition(name, "Ready", "True", None).await;
+        assert_eq!(rig.effects_on(number.trim_start_matches('+')), ["registered"], "one more each");
+        let timeline = json_of(&editor, &rig, &["timeline", name], "Timeline").await;
+        let entries = timeline["entries"].as_array().expect("a list");
+        let tried: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry["what"] == "Attempt" && entry["name"] == "Register")
+            .map(|entry| ["state", "cause", "code", "traceId"].map(|field| entry[field].clone()))
+            .collect();
+        let refused = [json!("Refused"), json!("Automatic"), json!(133_005), json!("AfakeTrace")];
+        let accepted = [json!("Accepted"), json!("Retry"), Value::Null, Value::Null];
+        assert_eq!(tried, [refused, accepted], "{timeline:#}");
+        let page = run_as(&editor, &rig, &["timeline", name], "").await;
+        assert!(stdout(&page).contains("(133005, trace AfakeTrace)"), "{}", said(&page));
+    }
+}
+
+/// A node, and a kubelet that answers for it with one log, whichever container it is asked for.
+async fn node(rig: &Rig, log: String) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("its key");
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).expect("they fit");
+    let tls = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("a bound port").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (tls, log) = (tls.clone(), log.clone());
+            tokio::spawn(async move {
+                let mut stream = tls.accept(stream).await.expect("the API server calls");
+                let mut asked = vec![0; 16 * 1024];
+                let count = stream.read(&mut asked).await.expect("a request");
+                assert!(asked[..count].starts_with(b"GET /containerLogs/"));
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+                let answer = format!("{head}Content-Length: {}\r\n\r\n{log}", log.len());
+                stream.write_all(answer.as_bytes()).await.expect("taken");
+                stream.shutdown().await.expect("ended");
+            });
+        }
+    });
+    let name = format!("{}-node", rig.namespace);
+    let node = json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+        },
+    });
+    rig.plane.apply_rendered("default", &node.to_string()).await;
+    // What is applied has no status.
+    let patch = json!({"status": node["status"]}).to_string();
+    let patched =
+        rig.plane.kubectl(["patch", "node", &name, "--subresource=status", "--type=merge", "-p", &patch]);
+    let patched = patched.await;
+    assert!(patched.status.success(), "{}", said(&patched));
+    name
+}
+
 /// What a process that watches had printed, once it was asked to end.
 async fn ended(mut watch: tokio::process::Child) -> String {
     let id = watch.id().expect("it still runs").to_string();
@@ -246,7 +356,7 @@ async fn ended(mut watch: tokio::process::Child) -> String {
     );
     let mut shown = String::new();
     let mut pipe = watch.stdout.take().expect("a pipe");
-    tokio::io::AsyncReadExt::read_to_string(&mut pipe, &mut shown).await.expect("text");
+    pipe.read_to_string(&mut shown).await.expect("text");
     assert_eq!(watch.wait().await.expect("it ends").code(), Some(0), "{shown}");
     shown
 }
@@ -353,11 +463,48 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     let after = rig.get("support").await;
     assert_ne!(after["status"]["memory"]["consents"]["reconcile"]["value"], before);
 
-    // A pod of the operator is found by its label. No node runs it here, so its log is empty.
+    // Canaries wherever others write: an annotation, an event, the message of a condition, and the log.
+    let pin = rig.get_of("secret", "support-pin").await;
+    let code = rig.get_of("secret", "support-code").await;
+    let value = |secret: &Value, key: &str| secret["data"][key].as_str().expect("data").to_owned();
+    let plain = |text: &str| {
+        let bytes: k8s_openapi::ByteString = serde_json::from_value(json!(text)).expect("base64");
+        String::from_utf8(bytes.0).expect("text")
+    };
+    let (pin, code) = (value(&pin, "pin"), value(&code, "code"));
+    let planted = format!(
+        "planted: POST override_callback_uri=https://a.example&verify_token={VERIFY_TOKEN}&access_token={} \
+         app secret {APP_SECRET}",
+        rig.token
+    );
+    rig.operator().kill_nine();
+    let notes = json!({"notes": planted, "whatsapp-operator.dev/retry": planted});
+    rig.merge("wac", "support", &json!({"metadata": {"annotations": notes}})).await;
+    let mut conditions = rig.get("support").await["status"]["conditions"].clone();
+    conditions[0]["message"] = json!(planted);
+    rig.edit_status("wac", "support", json!({ "conditions": conditions })).await;
+    let event = json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event",
+        "metadata": {"name": "planted", "namespace": rig.namespace},
+        "eventTime": "2026-03-01T12:00:00.000000Z", "type": "Warning", "reason": "Planted", "action": "Plant",
+        "note": planted, "reportingController": "somebody", "reportingInstance": "somebody-0",
+        "regarding": {
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel", "name": "support",
+            "namespace": rig.namespace,
+        },
+    });
+    rig.plane.apply_rendered(&rig.namespace, &event.to_string()).await;
+    let line = format!("{planted} pin={} code {} of {NUMBER}", plain(&pin), plain(&code));
+
+    // A pod of the operator is found by its label, and its log is read from its node.
+    let node = node(&rig, format!("started\n{line}\n")).await;
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
-        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "acme/operator:1"}]},
+        "spec": {
+            "automountServiceAccountToken": false, "nodeName": node,
+            "containers": [{"name": "operator", "image": "acme/operator:1"}],
+        },
     });
     rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
     let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;
@@ -367,16 +514,14 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     assert_eq!(bundle.status.code(), Some(0), "{}", said(&bundle));
     let text = stdout(&bundle);
     assert!(text.contains("SupportBundle") && text.contains(NUMBER) && text.contains("acme-meta"), "{text}");
-    let pin = rig.get_of("secret", "support-pin").await;
-    let code = rig.get_of("secret", "support-code").await;
-    let value = |secret: &Value, key: &str| secret["data"][key].as_str().expect("data").to_owned();
-    let plain = |text: &str| {
-        let bytes: k8s_openapi::ByteString = serde_json::from_value(json!(text)).expect("base64");
-        String::from_utf8(bytes.0).expect("text")
-    };
-    let (pin, code) = (value(&pin, "pin"), value(&code, "code"));
+    // An annotation of the operator's, the condition, the event and the log are told, but for the secrets in them.
+    let told = whole.matches("planted: POST override_callback_uri=https://a.example").count();
+    assert_eq!(told, 4, "{text}");
+    assert!(text.contains("started") && text.contains("+***0001"), "the log is there: {text}");
     for (what, canary) in [
         ("token", rig.token.clone()),
+        ("app secret", APP_SECRET.to_owned()),
+        ("verify token", VERIFY_TOKEN.to_owned()),
         ("PIN", plain(&pin)),
         ("PIN in base64", pin),
         ("code", plain(&code)),

@@ -87,6 +87,31 @@ fn krew_takes_the_manifest_and_installs_what_was_packed_and_nothing_else() {
     assert!(stderr(&refused).contains("checksum does not match"), "{}", said(&refused));
 }
 
+/// The program itself, packed by the same script, out of the archive and under the name that kubectl looks for.
+#[test]
+fn the_plugin_starts_out_of_its_archive() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("NOTICE"), "What others ask to be told.").expect("written");
+    let native = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let packed = Command::new(Path::new(ROOT).join("deploy/krew/pack.sh"))
+        .args(["--stand-ins", "v0.2.0", URL])
+        .args([dir.path().join("out"), dir.path().to_owned()])
+        .arg(format!("linux/{native}={}", env!("CARGO_BIN_EXE_whatsapp-operator")))
+        .output()
+        .expect("it runs");
+    assert!(packed.status.success(), "{}", said(&packed));
+    let installed = install(dir.path(), native);
+    assert!(installed.status.success(), "{}", said(&installed));
+    let plugin = dir.path().join(format!("krew-{native}/bin/kubectl-whatsapp"));
+    for (args, told) in
+        [(&["--help"][..], "Usage: kubectl whatsapp <COMMAND>"), (&["lint", "-f", "examples"], "0 errors")]
+    {
+        let ran = Command::new(&plugin).args(args).current_dir(ROOT).env_clear().output().expect("it runs");
+        assert_eq!(ran.status.code(), Some(0), "{args:?}: {}", said(&ran));
+        assert!(stdout(&ran).contains(told), "{args:?}: {}", said(&ran));
+    }
+}
+
 #[test]
 fn the_same_binaries_make_the_same_archives_on_any_day() {
     let [one, other] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));

@@ -10,12 +10,23 @@ use nix::unistd::Pid;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::chart::{life::shell, parsed, rendered};
 use crate::docs;
 use crate::rig::{Rig, free_address};
 
 const NUMBER: &str = "+5511912345678";
+/// A user as OpenShift takes it from the range of a namespace.
+const OF_THE_NAMESPACE: u32 = 1_000_680_000;
+
+/// Who sets the user of the operator's pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    Kubernetes,
+    OpenShift,
+}
 
 type Spans = Arc<Mutex<Vec<Span>>>;
 
@@ -127,8 +138,11 @@ async fn an_onboarding_is_traced_and_told_without_a_whole_phone_number() {
 /// The commands of the page are run as they are written, on a pod of the chart's template in a namespace that takes only restricted
 /// pods. No container starts here: what counts is that the API server takes the command, and that what it makes may signal the
 /// operator, which has to have the same user and the same processes in sight.
+#[rstest]
+#[case::by_the_chart(Platform::Kubernetes)]
+#[case::by_openshift(Platform::OpenShift)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_has_the_level_changed_in_a_restricted_pod() {
+async fn the_page_has_the_level_changed_in_a_restricted_pod(#[case] platform: Platform) {
     let rig = Rig::new("detail").await;
     let namespace = rig.namespace.as_str();
     let kubectl = async |args: &[&str], input: &str| {
@@ -141,7 +155,15 @@ async fn the_page_has_the_level_changed_in_a_restricted_pod() {
     let labelled = rig.plane.kubectl(restricted).await;
     assert!(labelled.status.success(), "{}", String::from_utf8_lossy(&labelled.stderr));
     let deployment = rig.get_of("Deployment", rig.account_name()).await;
-    let spec = &deployment["spec"]["template"]["spec"];
+    let mut spec = deployment["spec"]["template"]["spec"].clone();
+    if platform == Platform::OpenShift {
+        let rendered = rig.plane.helm_template(namespace, &rendered::values("openshift")).await;
+        let of_openshift = parsed(&rendered).into_iter().find(|object| object["kind"] == "Deployment");
+        spec = of_openshift.expect("a Deployment")["spec"]["template"]["spec"].clone();
+        assert_eq!(spec["securityContext"]["runAsUser"], Value::Null, "the chart leaves the user to others");
+        // As its admission does: the first user of the namespace's range, at each container.
+        spec["containers"][0]["securityContext"]["runAsUser"] = json!(OF_THE_NAMESPACE);
+    }
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "the-pod"}, "spec": spec});
     let (made, said) = kubectl(&["create", "-f", "-"], &pod.to_string()).await;
     assert!(made, "the chart's pods are restricted: {said}");
@@ -149,22 +171,38 @@ async fn the_page_has_the_level_changed_in_a_restricted_pod() {
     let (taken, said) = kubectl(&other, "").await;
     assert!(!taken && said.contains("violates PodSecurity"), "nothing is checked here: {said}");
 
-    let commands = docs::commands("docs/logs.md");
-    for line in &commands {
-        let line = line.replace("POD", "the-pod").replace("kubectl debug", &format!("debug -n {namespace}"));
-        let output = rig.plane.kubectl(line.split_whitespace()).await;
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    let is_of_openshift = |line: &String| line.contains("user.yaml");
+    let (named, plain): (Vec<_>, Vec<_>) =
+        docs::commands("docs/logs.md").into_iter().partition(is_of_openshift);
+    for line in if platform == Platform::OpenShift { named } else { plain } {
+        let line = line
+            .replace("POD", "the-pod")
+            .replace("kubectl ", &format!("kubectl -n {namespace} "))
+            .replace("user.yaml", &format!("{namespace}-user.yaml"));
+        shell(rig.plane, &line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
     let (_, text) = kubectl(&["get", "pod", "the-pod", "-o", "json"], "").await;
     let pod: Value = serde_json::from_str(&text).expect("JSON");
     let beside = pod["spec"]["ephemeralContainers"].as_array().expect("containers beside it");
     let sent: Vec<_> = beside.iter().map(|one| one["command"].clone()).collect();
-    assert_eq!(sent, [json!(["kill", "-USR1", "1"]), json!(["kill", "-USR2", "1"])]);
-    let user = &pod["spec"]["securityContext"]["runAsUser"];
-    assert!(user.as_u64().is_some_and(|user| user > 0), "the pod sets the user: {pod:#}");
+    let up = json!(["kill", "-USR1", "1"]);
     let operator = &pod["spec"]["containers"][0];
+    let user = &pod["spec"]["securityContext"]["runAsUser"];
+    let own = match platform {
+        Platform::Kubernetes => {
+            assert_eq!(sent, [up, json!(["kill", "-USR2", "1"])]);
+            assert!(user.as_u64().is_some_and(|user| user > 0), "the pod sets the user: {pod:#}");
+            Value::Null
+        }
+        Platform::OpenShift => {
+            assert_eq!((sent, user), (vec![up], &Value::Null));
+            json!(OF_THE_NAMESPACE)
+        }
+    };
     for container in beside.iter().chain([operator]) {
-        assert_eq!(container["securityContext"]["runAsUser"], Value::Null, "the user is the pod's: {pod:#}");
+        let context = &container["securityContext"];
+        assert_eq!(context["runAsUser"], own, "both have one user: {pod:#}");
+        assert_eq!(context["allowPrivilegeEscalation"], false, "both are restricted: {pod:#}");
     }
     for container in beside {
         assert_eq!(container["targetContainerName"], operator["name"], "it sees other processes: {pod:#}");

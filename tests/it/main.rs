@@ -38,6 +38,7 @@ mod manifest;
 mod monitoring;
 mod operator;
 mod others;
+mod output;
 mod outside;
 mod people;
 mod picture;

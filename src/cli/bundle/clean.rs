@@ -9,9 +9,15 @@ const DIGITS: usize = 6;
 /// What stands before a value that is a secret whatever it looks like, in small letters and without `_`.
 const KEYS: &[&str] = &["verifytoken", "accesstoken", "appsecret"];
 
+/// A text without what looks like a secret of Meta's, and without the values of keys that hold secrets: Meta's words and what
+/// others tell in events may repeat a whole call.
+pub fn text(text: &str) -> String {
+    without_values(&without_tokens(text))
+}
+
 /// A text without what looks like a token of Meta's, an app secret or a proof: `EAA` and much behind it, or 32 hex digits
 /// and more in a row.
-pub fn text(text: &str) -> String {
+fn without_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -64,7 +70,7 @@ fn without_values(text: &str) -> String {
 /// A line of a log, which anything may have written: without whole phone numbers, and without six digits that stand alone,
 /// unless they are one of Meta's codes or a part of a time.
 pub fn line(line: &str) -> String {
-    let line = mask(&without_values(&text(line)));
+    let line = mask(&text(line));
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut clean = String::with_capacity(line.len());
     let mut rest = line.as_str();
@@ -101,6 +107,8 @@ mod tests {
                 "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
             ),
             ("Açúcar \u{202e}", "Açúcar \u{202e}"),
+            ("POST verify_token=sesame&x=1 failed", "POST verify_token=[redacted]&x=1 failed"),
+            ("number +5511912345678, code 271828", "number +5511912345678, code 271828"),
         ] {
             assert_eq!(super::text(text), told);
         }

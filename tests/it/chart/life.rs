@@ -1,5 +1,6 @@
 //! The life of a release, by helm and on an API server of its own: installed, upgraded from the version before, rolled back,
-//! uninstalled, and installed again under another name. The CRDs stay, and so does every channel.
+//! uninstalled, and installed again under another name. The CRDs stay, and so does every channel. All of it by Helm 4 and by
+//! Helm 3, which differ in what they ask before they take over what somebody else applied.
 //!
 //! The version before is 0.1.0: its templates and values are kept in `before`, and go with the CRDs of `../upgrade`, which differ
 //! from today's.
@@ -8,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rstest::rstest;
 use serde_json::json;
 
 use super::rendered::{self, monitors};
-use super::{chart, helm, helm_homes, parsed};
-use crate::control_plane::{ControlPlane, Options};
+use super::{chart, helm_homes, parsed};
+use crate::control_plane::{self, ControlPlane, Options};
 use crate::docs::commands;
 use crate::shards;
 
@@ -21,20 +23,27 @@ const CHANNEL: &str = "whatsappchannels.whatsapp-operator.dev";
 /// A cluster in which somebody runs helm.
 struct Somebody {
     plane: ControlPlane,
+    /// A folder whose helm is the one of this person.
+    helm: PathBuf,
 }
 
 impl Somebody {
     fn helm(&self, args: &[&str]) -> Result<String, String> {
         let kubeconfig = self.plane.admin_kubeconfig();
-        let output =
-            helm(&self.plane, &[args, &["--kubeconfig", &kubeconfig.display().to_string()]].concat());
+        let output = Command::new(self.helm.join("helm"))
+            .args(args)
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .envs(helm_homes(&self.plane))
+            .output()
+            .expect("helm runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
     /// Runs a command as it is printed.
     fn shell(&self, command: &str) -> Result<String, String> {
-        shell(&self.plane, command)
+        shell_with(&self.plane, &self.helm, command)
     }
 
     /// Puts the older CRDs in as kubectl does, which then owns what is in them.
@@ -214,9 +223,15 @@ impl Somebody {
 
 /// Runs a command as it is printed, with our programs and the cluster's highest rights.
 pub fn shell(plane: &ControlPlane, command: &str) -> Result<String, String> {
-    let own = Path::new(env!("CARGO_BIN_EXE_whatsapp-operator")).to_owned();
-    let folders = [own, plane.binary("kubectl"), plane.binary("helm")]
-        .map(|program| program.parent().expect("a folder").display().to_string());
+    let helm = plane.binary("helm");
+    shell_with(plane, helm.parent().expect("a folder"), command)
+}
+
+/// The same with the helm of a folder.
+fn shell_with(plane: &ControlPlane, helm: &Path, command: &str) -> Result<String, String> {
+    let own = Path::new(env!("CARGO_BIN_EXE_whatsapp-operator")).parent().expect("a folder");
+    let kubectl = plane.binary("kubectl");
+    let folders = [helm, own, kubectl.parent().expect("a folder")].map(|folder| folder.display().to_string());
     let path = format!("{}:{}", folders.join(":"), std::env::var("PATH").unwrap_or_default());
     let output = Command::new("sh")
         .args(["-euc", command])
@@ -263,11 +278,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+#[rstest]
+#[case::helm_4("helm")]
+#[case::helm_3("helm3")]
 #[tokio::test]
-async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
+async fn a_release_comes_changes_and_goes_and_the_channels_stay(#[case] program: &str) {
     let plane = ControlPlane::start(Options::default()).await.expect("a control plane of our own");
     let (now, before) = (chart("").display().to_string(), before(plane.dir()).display().to_string());
-    let one = Somebody { plane };
+    let helm = plane.dir().join("bin");
+    fs::create_dir(&helm).expect("a folder");
+    let program_path = control_plane::tool(program).expect("it can be built");
+    std::os::unix::fs::symlink(program_path, helm.join("helm")).expect("a link");
+    let asks = program == "helm";
+    let one = Somebody { plane, helm };
+    let version = one.helm(&["version", "--template", "{{.Version}}"]).expect("a version");
+    assert!(version.starts_with(if asks { "v4." } else { "v3." }), "{version}");
     let of_release =
         ["deployment,service,role,clusterrole,pdb", "-n", "ops", "-l", "app.kubernetes.io/instance=wa"];
 
@@ -329,11 +354,19 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     // What kubectl owns helm changes only when it is told to, and the page says how.
     one.apply_older();
     let upgrade = ["upgrade", "wa", &now, "--namespace", "ops"];
-    let told = one.helm(&upgrade).expect_err("kubectl owns the CRDs");
-    assert!(told.contains("conflict") && told.contains("\"kubectl\""), "{told}");
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/upgrading.md"));
-    assert!(page.expect("a page").contains("`helm upgrade` again with `--force-conflicts`"));
-    one.helm(&[&upgrade[..], &["--force-conflicts"]].concat()).expect("it takes them over");
+    let page = page.expect("a page");
+    if asks {
+        let told = one.helm(&upgrade).expect_err("kubectl owns the CRDs");
+        assert!(told.contains("conflict") && told.contains("\"kubectl\""), "{told}");
+        assert!(page.contains("`helm upgrade` again with `--force-conflicts`"));
+        one.helm(&[&upgrade[..], &["--force-conflicts"]].concat()).expect("it takes them over");
+    } else {
+        assert!(page.contains("Helm 3 asks nobody, takes them over at once, and knows no such flag"));
+        let told = one.helm(&[&upgrade[..], &["--force-conflicts"]].concat()).expect_err("no such flag");
+        assert!(told.contains("unknown flag: --force-conflicts"), "{told}");
+        one.helm(&upgrade).expect("it takes them over");
+    }
     assert_eq!(one.revision(), "4");
 
     // While it runs, another one leaves the CRDs to it, or is told to.
@@ -362,9 +395,10 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay() {
     for command in commands {
         one.shell(command).unwrap_or_else(|error| panic!("{command}: {error}"));
     }
-    let (_, with) = told.split_once("run this again with ").unwrap_or_else(|| panic!("{told}"));
-    let flags = with.split_whitespace().take_while(|word| word.starts_with("--"));
-    let flags: Vec<&str> = flags.map(|word| word.trim_end_matches([':', ',', '.'])).collect();
+    let (_, with) = told.split_once("run this again").unwrap_or_else(|| panic!("{told}"));
+    let with = with.split(':').next().unwrap_or_default();
+    let flags: Vec<&str> = with.split_whitespace().filter(|word| word.starts_with("--")).collect();
+    assert_eq!(flags.is_empty(), !asks, "{told}");
     one.helm(&[&again[..], &flags].concat()).expect("installed under another name");
     assert_eq!(one.revision(), "4");
     one.keeps_what_matters().await;

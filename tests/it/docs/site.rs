@@ -70,7 +70,7 @@ fn a_heading_is_found_as_git_forges_and_the_site_name_it() {
 }
 
 /// Where the links of a page lead, but for other sites.
-fn links(text: &str) -> Vec<String> {
+pub fn links(text: &str) -> Vec<String> {
     let text = without_code(text);
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
@@ -90,7 +90,7 @@ fn without_code(text: &str) -> String {
 }
 
 /// A path from the root for one that is read from the folder of a page.
-fn beside(page: &str, path: &str) -> String {
+pub fn beside(page: &str, path: &str) -> String {
     let mut at = PathBuf::new();
     let folder = Path::new(page).parent().unwrap_or(Path::new(""));
     for part in folder.join(path).components() {

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 
-use super::{ROOT, pages, read};
+use super::site::{beside, links};
+use super::{ROOT, pages, read, words};
 use crate::control_plane::Process;
 use crate::rig::{ACCOUNT, Rig, free_address};
 
@@ -26,6 +27,9 @@ const RUN: &[&str] = &["README.md", "docs/gitops.md", "docs/logs.md"];
 /// The page that makes what the others look at, and the one that takes it away.
 const FIRST: &str = "docs/first-channel.md";
 const LAST: &str = "docs/deletion.md";
+
+/// Pages that name commands and have nobody type them: what changed, and what is promised.
+const TOLD: &[&str] = &["CHANGELOG.md", "SECURITY.md"];
 
 /// How the content of a block may be called. What people type stands in `sh`, and only there.
 const LANGUAGES: &[&str] = &["sh", "yaml", "json", "rust", "text"];
@@ -58,7 +62,7 @@ const SHOWN: &[(&str, &str)] = &[
 
 /// Commands that end with another code than 0, by how they begin. 2 tells of changes, and 3 that somebody has to act first.
 const ANSWERS: &[(&str, i32)] = &[
-    ("whatsapp-operator plan -f examples/portfolio.yaml", 2),
+    ("whatsapp-operator plan -f portfolio.yaml", 2),
     ("whatsapp-operator plan -f examples/mobile-sms.yaml", 2),
     ("whatsapp-operator doctor -f examples/portfolio-waiting.yaml", 3),
     // Before its code is asked for.
@@ -73,7 +77,12 @@ const ANSWERS: &[(&str, i32)] = &[
 
 /// The commands of a page: the lines of every `sh` block, one that goes on with the next as one.
 pub fn commands(page: &str) -> Vec<String> {
-    let typed = blocks(&read(page)).into_iter().filter(|block| block.language == "sh");
+    commands_in(&read(page))
+}
+
+/// The same of a part of a page.
+fn commands_in(text: &str) -> Vec<String> {
+    let typed = blocks(text).into_iter().filter(|block| block.language == "sh");
     let text: String = typed.map(|block| block.lines.join("\n") + "\n").collect();
     let lines = text.replace("\\\n", "");
     let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -141,6 +150,73 @@ fn commands_stand_where_they_are_found() {
         ("~~~sh\nkubectl get wac\n~~~", false),
     ] {
         assert_eq!(hidden(block).is_empty(), is_found, "{block}");
+    }
+}
+
+/// Whether a line uses our own program, under either of its names.
+fn is_ours(line: &str) -> bool {
+    use clap::CommandFactory as _;
+    let command = whatsapp_operator::cli::Cli::command();
+    line.split('|').map(str::trim_start).any(|part| {
+        part.starts_with("kubectl whatsapp ")
+            || part.starts_with("kubectl-whatsapp ")
+            || part
+                .strip_prefix("whatsapp-operator ")
+                .and_then(|rest| rest.split_whitespace().next())
+                .is_some_and(|verb| command.find_subcommand(verb).is_some())
+    })
+}
+
+#[test]
+fn a_page_that_uses_the_command_line_says_how_to_get_it() {
+    let builds = |page: &String| {
+        let lines = commands(page);
+        ["cargo install --locked", "ln -sf whatsapp-operator "]
+            .iter()
+            .all(|begin| lines.iter().any(|line| line.starts_with(begin)))
+    };
+    let all: Vec<String> = pages().into_iter().filter(|page| !TOLD.contains(&page.as_str())).collect();
+    let building: Vec<&String> = all.iter().filter(|page| builds(page)).collect();
+    assert!(building.iter().any(|page| *page == "docs/install.md"), "{building:?}");
+    let mut wrong = Vec::new();
+    let mut users = 0;
+    for page in &all {
+        let text = read(page);
+        let Some(used) = commands(page).into_iter().chain(words(&text)).find(|line| is_ours(line)) else {
+            continue;
+        };
+        users += 1;
+        let leads = |link: &String| {
+            let path = link.split('#').next().unwrap_or_default();
+            building.iter().any(|page_that_builds| **page_that_builds == beside(page, path))
+        };
+        if !building.contains(&page) && !links(&text).iter().any(leads) {
+            wrong.push(format!("{page} uses {used:?}; link install.md#build-the-command-line"));
+        }
+    }
+    assert!(users > 20 && wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The ids and the number of the examples are made up: who has a number of his own applies files of his own.
+#[test]
+fn nobody_is_told_to_apply_an_example_as_his_own_number() {
+    for (page, heading) in [
+        ("docs/inicio-rapido.md", "\n## Com o seu número\n"),
+        ("docs/first-channel.md", "\n## 1. The credentials\n"),
+    ] {
+        let text = read(page);
+        let (_, own) = text.split_once(heading).unwrap_or_else(|| panic!("{page} has no {heading:?}"));
+        let lines = commands_in(own);
+        let uses = |verb: &str| lines.iter().filter(|line| line.contains(verb)).cloned().collect::<Vec<_>>();
+        for verb in [" apply ", " lint ", " plan "] {
+            let used = uses(verb);
+            assert!(!used.is_empty(), "{page} shows no {verb}");
+            assert!(used.iter().all(|line| !line.contains("examples/")), "{page}: {used:?}");
+        }
+        assert_eq!(uses("cp examples/").len(), 2, "{page}: both files are copied first");
+        for field in ["businessId", "accountId", "phoneNumber", "displayName", "access"] {
+            assert!(own.contains(&format!("`{field}`")), "{page} does not say what to do with {field}");
+        }
     }
 }
 

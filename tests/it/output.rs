@@ -1,0 +1,232 @@
+//! `docs/output.md` against what commands print: every field that is printed is documented, what is marked with * is always there,
+//! and every documented field is printed by a command that is run here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::{run_as, stderr, stdout};
+use crate::rig::Rig;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The fields of each kind, and whether each is always there.
+type Page = BTreeMap<String, BTreeMap<String, bool>>;
+
+fn page() -> &'static Page {
+    static PAGE: OnceLock<Page> = OnceLock::new();
+    PAGE.get_or_init(|| {
+        let text = std::fs::read_to_string(Path::new(ROOT).join("docs/output.md")).expect("the page");
+        let mut page = Page::new();
+        for part in text.split("\n## ").skip(1) {
+            let kind = part.lines().next().expect("a kind").to_owned();
+            let rows = part.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+            let rows = rows.map(|(field, rest)| (field.to_owned(), rest.starts_with('*')));
+            page.insert(kind, rows.collect());
+        }
+        assert!(page.len() > 10, "{page:#?}");
+        page
+    })
+}
+
+/// The fields of a document, as the page writes them. Of one whose members are no business of the page only itself.
+fn fields(of: &BTreeMap<String, bool>, path: &str, value: &Value, into: &mut BTreeSet<String>) {
+    let is_described = |path: &str| {
+        let begins = [format!("{path}."), format!("{path}[]"), format!("{path}.*")];
+        of.keys().any(|field| begins.iter().any(|begin| field.starts_with(begin)))
+    };
+    match value {
+        Value::Object(members) if path.is_empty() || is_described(path) => {
+            let is_map = of.keys().any(|field| field.starts_with(&format!("{path}.*")));
+            for (name, value) in members {
+                let name = if is_map { "*" } else { name };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                if !is_map {
+                    into.insert(path.clone());
+                }
+                fields(of, &path, value, into);
+            }
+            // What is always there, wherever its parent is.
+            let begin = if path.is_empty() { String::new() } else { format!("{path}.") };
+            for (field, always) in of {
+                let own =
+                    field.strip_prefix(&begin).filter(|rest| !rest.contains(['.', '[']) && *rest != "*");
+                if let Some(own) = own.filter(|_| *always && !is_map) {
+                    assert!(members.contains_key(own), "{field} is not there: {value}");
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                fields(of, &format!("{path}[]"), item, into);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The kind of a document and its fields, each of which is on the page.
+pub fn documented(told: &Value) -> (String, BTreeSet<String>) {
+    let kind = told["kind"].as_str().expect("a kind").to_owned();
+    let of = page().get(&kind).unwrap_or_else(|| panic!("docs/output.md has no {kind}"));
+    let mut own = told.clone();
+    let members = own.as_object_mut().expect("an object");
+    members.remove("apiVersion");
+    members.remove("kind");
+    let mut printed = BTreeSet::new();
+    fields(of, "", &own, &mut printed);
+    let unknown: Vec<_> = printed.iter().filter(|field| !of.contains_key(*field)).collect();
+    assert!(unknown.is_empty(), "docs/output.md has no {unknown:?} in {kind}: {told:#}");
+    (kind, printed)
+}
+
+/// What was printed of each kind so far.
+#[derive(Default)]
+struct Printed(BTreeMap<String, BTreeSet<String>>);
+
+impl Printed {
+    fn add(&mut self, what: &str, said: &[u8], more: &str) {
+        let told: Value =
+            serde_json::from_slice(said).unwrap_or_else(|error| panic!("{what}: {error}: {more}"));
+        let (kind, printed) = documented(&told);
+        self.0.entry(kind).or_default().extend(printed);
+    }
+
+    /// Of these kinds every documented field was printed.
+    fn assert_whole(&self, kinds: &[&str]) {
+        let mut never = Vec::new();
+        for kind in kinds {
+            let printed = self.0.get(*kind).unwrap_or_else(|| panic!("no command printed {kind}"));
+            let unseen = page()[*kind].keys().filter(|field| !printed.contains(*field));
+            never.extend(unseen.map(|field| format!("{kind}: {field}")));
+        }
+        assert!(never.is_empty(), "no command printed:\n{}", never.join("\n"));
+    }
+}
+
+/// Words that decide have to be understood, or nothing of what stands beside them is told.
+const WORDS: &[(&str, &str)] = &[
+    ("outcome", "Refused"),
+    ("cause", "Retry"),
+    ("step", "Register"),
+    ("usedFor", "Register"),
+    ("action", "AskForCode"),
+    ("actor", "PhoneHolder"),
+];
+
+/// A value for every member of a schema: the fullest status that there may be.
+fn full(schema: &Value, now: &str) -> Value {
+    if let Some(words) = schema["enum"].as_array() {
+        return words[0].clone();
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let members = schema["properties"].as_object();
+            let named = members.into_iter().flatten().map(|(name, member)| {
+                let word = WORDS.iter().find(|(of, _)| of == name);
+                let word = word.filter(|_| member["type"] == "string").map(|(_, word)| json!(word));
+                (name.clone(), word.unwrap_or_else(|| full(member, now)))
+            });
+            let more = Some(&schema["additionalProperties"]).filter(|more| more.is_object());
+            named.chain(more.map(|more| ("one".to_owned(), full(more, now)))).collect::<Map<_, _>>().into()
+        }
+        Some("array") => json!([full(&schema["items"], now)]),
+        Some("integer" | "number") => json!(schema["minimum"].as_i64().unwrap_or(1).max(1)),
+        Some("boolean") => json!(true),
+        _ if schema["format"] == "date-time" => json!(now),
+        _ => {
+            let least = usize::try_from(schema["minLength"].as_u64().unwrap_or(1)).expect("short");
+            json!("X".repeat(least.max(1)))
+        }
+    }
+}
+
+/// The fullest status of a kind.
+fn full_status(plural: &str, now: &str) -> Value {
+    let path = Path::new(ROOT).join(format!("crds/{plural}.yaml"));
+    let crd: Value = serde_saphyr::from_str(&std::fs::read_to_string(path).expect("a CRD")).expect("YAML");
+    full(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"], now)
+}
+
+/// Of commands that need no cluster.
+#[test]
+fn what_is_printed_without_a_cluster_is_documented() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let wrong = dir.path().join("wrong.yaml").display().to_string();
+    std::fs::write(&wrong, "kind: WhatsAppChannel\napiVersion: whatsapp-operator.dev/v1alpha1\n")
+        .expect("written");
+    let mut printed = Printed::default();
+    for args in [
+        &["lint", "-f", &wrong][..],
+        &["plan", "-f", "examples", "--sandbox", "--whole-way"],
+        &["doctor", "-f", "examples", "--sandbox"],
+        &["explain", "NameDeclined"],
+        &["explain", "AskForCode"],
+        &["explain", "NumberVerified"],
+        &["explain", "133005"],
+        &["explain", "100/33"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_whatsapp-operator"))
+            .args(args)
+            .args(["-o", "json"])
+            .current_dir(ROOT)
+            .env_clear()
+            .output()
+            .expect("the binary runs");
+        printed.add(&format!("{args:?}"), &output.stdout, &stderr(&output));
+    }
+    printed.assert_whole(&["Lint", "Explanation"]);
+}
+
+/// Of commands that look into a cluster, on objects whose statuses hold everything that they may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_printed_of_a_full_status_is_documented_and_nothing_else_is() {
+    let rig = Rig::with_portfolio("printed").await;
+    rig.channel("support", "+5511917000021", json!({})).await;
+    let now = format!("{:.0}", jiff::Timestamp::now());
+    let mut channel = full_status("whatsappchannels", &now);
+    let mut portfolio = full_status("whatsappportfolios", &now);
+    for (status, kind) in [(&mut channel, "NumberVerified"), (&mut portfolio, "CredentialsValid")] {
+        status["observedGeneration"] = json!(1);
+        let condition = |kind: &str, reason: &str| {
+            json!({
+                "type": kind, "status": "False", "reason": reason, "message": "told",
+                "lastTransitionTime": now, "observedGeneration": 1,
+            })
+        };
+        status["conditions"] = json!([condition("Ready", "CodeNeeded"), condition(kind, "CodeNeeded")]);
+    }
+    let account = portfolio["accounts"][0]["id"].clone();
+    channel["accountId"] = account;
+    rig.edit_status("wac", "support", channel).await;
+    rig.edit_status("wap", "acme", portfolio).await;
+    let event = json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event",
+        "metadata": {"name": "told", "namespace": rig.namespace},
+        "eventTime": "2026-03-01T12:00:00.000000Z", "type": "Warning", "reason": "Told", "action": "Tell",
+        "note": "told", "reportingController": "somebody", "reportingInstance": "somebody-0",
+        "regarding": {
+            "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel", "name": "support",
+            "namespace": rig.namespace,
+        },
+    });
+    rig.plane.apply_rendered(&rig.namespace, &event.to_string()).await;
+    let mut printed = Printed::default();
+    for args in [
+        &["status"][..],
+        &["status", "support"],
+        &["status", "portfolio/acme"],
+        &["waiting"],
+        &["events", "support"],
+        &["timeline", "support"],
+        &["suspend", "support"],
+        &["reconcile", "portfolio/acme"],
+    ] {
+        let output = run_as(&rig.plane.admin_kubeconfig(), &rig, &[args, &["-o", "json"]].concat(), "").await;
+        printed.add(&format!("{args:?}"), &output.stdout, &format!("{}{}", stdout(&output), stderr(&output)));
+    }
+    printed.assert_whole(&["Fleet", "ChannelStatus", "PortfolioStatus", "EventList", "PortfolioReconcile"]);
+}

@@ -53,12 +53,12 @@ const BUSINESS: Question = Question {
     },
 };
 const BUSINESS_NAME: Question = Question {
-    text: "Name of the portfolio at Meta, exactly? It is compared before anything is written. Empty: it is not",
+    text: "Name of the portfolio at Meta, exactly? Empty: it is not compared",
     default: "",
     check: |_| Ok(()),
 };
 const COUNTRY: Question = Question {
-    text: "Country of its accounts? Two capital letters, as in BR; it is compared, too. Empty: it is not",
+    text: "Country of its accounts? Two capital letters, as in BR. Empty: it is not compared",
     default: "",
     check: |text| match text.is_empty()
         || text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_uppercase())
@@ -99,7 +99,7 @@ const NAME: Question = Question {
     },
 };
 const TIME_ZONE: Question = Question {
-    text: "Time zone of the account, as in America/Sao_Paulo? It is compared. Empty: it is not",
+    text: "Time zone of the account, as in America/Sao_Paulo? Empty: it is not compared",
     default: "",
     check: |text| match text.is_empty() || timezone::id(text).is_some() {
         true => Ok(()),

@@ -423,9 +423,10 @@ fn judged(program: &str, args: &[&str], file: &Path) -> Option<(bool, String)> {
 fn part_of(script: &str, shell: &str, command: &str) -> String {
     match shell {
         "zsh" => {
-            let begin = format!("\n({command})\n");
-            let parts = script.split(&begin).skip(1);
-            parts.filter_map(|part| part.split("\n;;").next()).collect::<Vec<_>>().join("\n")
+            let label = format!("({command})");
+            let part =
+                script.lines().skip_while(|line| line.trim() != label).take_while(|line| *line != ";;");
+            part.collect::<Vec<_>>().join("\n")
         }
         "fish" => {
             let used = format!("__fish_kubectl_whatsapp_using_subcommand {command}\"");

@@ -226,7 +226,9 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
                 _ => {}
             }
             if kind == StepKind::WritePicture {
-                memory.marks.picture = memory.ledger.of(kind)[at].subject.clone().map(|sum| (sum, now));
+                let sum = memory.ledger.of(kind)[at].subject.clone();
+                upkeep::note_uploaded(memory, sum.as_deref().unwrap_or_default(), limits, now);
+                memory.marks.picture = sum.map(|sum| (sum, now));
                 memory.marks.picture_found = false;
                 memory.marks.picture_lost = None;
             }

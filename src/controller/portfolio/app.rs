@@ -11,7 +11,6 @@ use tracing::{Instrument as _, info};
 
 use crate::{
     api::{lower, v1alpha1::AppWebhookSeen},
-    cluster::secret::NamespaceSecrets,
     controller::pace,
     engine::{
         assess::portfolio::{AppObserved, Standing, standing},
@@ -88,6 +87,11 @@ impl AppState {
         self.read_at = (is_open && is_managed).then(|| later(now, AGAIN));
     }
 
+    /// It is read again at this time, unless an earlier read is due.
+    fn read_by(&mut self, at: Timestamp) {
+        self.read_at = Some(self.read_at.map_or(at, |due| due.min(at)));
+    }
+
     /// After a read of the verify token.
     fn note_token(&mut self, token: SecretFact, now: Timestamp) {
         let why_not = match &token {
@@ -133,10 +137,10 @@ impl AppState {
 }
 
 /// What a look at the app's webhook is made from.
-pub struct Upkeep<'a, G, C> {
+pub struct Upkeep<'a, G, S, C> {
     pub graph: &'a G,
     pub shell: &'a Shell<C>,
-    pub secrets: &'a NamespaceSecrets,
+    pub secrets: &'a S,
     pub desired: &'a DesiredPortfolio,
     pub before: &'a ConditionSet,
     /// Somebody wants it looked at now.
@@ -147,7 +151,7 @@ pub struct Upkeep<'a, G, C> {
     pub may_write: bool,
 }
 
-impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
+impl<G: Graph, S: Secrets, C: Clock> Upkeep<'_, G, S, C> {
     /// Reads what is due, and writes what may be written. Gives back what status shows of it from now on.
     pub async fn go_on(&self, state: &mut AppState, seen: Option<&AppWebhookSeen>) -> Option<AppWebhookSeen> {
         let desired = self.desired;
@@ -166,7 +170,8 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
         if let Some(seen) = seen.as_mut().filter(|_| self.is_reconciled) {
             seen.adopted.clear();
         }
-        if state.is_due(day, now) {
+        let is_due = state.is_due(day, now);
+        if is_due {
             let live = self.graph.app_subscription().await;
             let live = live.map_or_else(Fact::Unknown, Fact::Known);
             if let Fact::Known(live) = &live {
@@ -175,16 +180,19 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             state.was_read(live, managed.is_some(), day, self.now());
         }
         match managed {
-            Some(webhook) => Some(self.keep(state, seen.unwrap_or_default(), webhook).await),
+            Some(webhook) => Some(self.keep(state, seen.unwrap_or_default(), webhook, is_due).await),
             None => seen,
         }
     }
 
+    /// `was_read`: the live one is of this look. Nothing is sent on what an older one saw, since somebody may have set an
+    /// address of his own meanwhile.
     async fn keep(
         &self,
         state: &mut AppState,
         seen: AppWebhookSeen,
         webhook: &DesiredAppWebhook,
+        was_read: bool,
     ) -> AppWebhookSeen {
         let fields = match standing(webhook, &state.observed(Some(&seen))) {
             Standing::Differs { fields, .. } => fields,
@@ -200,16 +208,19 @@ impl<G: Graph, C: Clock> Upkeep<'_, G, C> {
             return seen;
         }
         if let Some(from) = state.write_from.filter(|from| now < *from) {
-            // Somebody may change it until then, so it is read once more right before.
-            state.read_at = Some(state.read_at.map_or(from, |at| at.min(from)));
+            state.read_by(from);
             return seen;
         }
         let (fact, token) = verify_token(self.secrets.read(&webhook.verify_token).await);
         state.note_token(fact, now);
         let Some(token) = token else {
-            state.read_at = Some(later(now, AGAIN));
+            state.read_by(later(now, AGAIN));
             return seen;
         };
+        if !was_read {
+            state.read_at = Some(now);
+            return seen;
+        }
         let adopting = replaced(&seen, webhook).or_else(|| seen.adopting.clone());
         if !seen.written.contains(&webhook.callback_url) || adopting != seen.adopting {
             // It is sent once this stands.

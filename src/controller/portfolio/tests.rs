@@ -19,18 +19,22 @@ use tokio_util::{
 use url::Url;
 
 use super::{
+    app::{AppState, Upkeep},
     credential::{Examination, Offer, Shown},
     reading::Ring,
     state::State,
     turns,
 };
 use crate::{
-    api::{lower, v1alpha1::ChannelCounts},
+    api::{
+        lower,
+        v1alpha1::{AppWebhookSeen, ChannelCounts},
+    },
     engine::{
-        assess::portfolio::PortfolioAssessment,
+        assess::portfolio::{PortfolioAssessment, assess_app},
         condition::{Condition, ConditionSet, Truth},
         condition_type::ConditionType,
-        desired::{Desired, DesiredPortfolio},
+        desired::{Desired, DesiredAppWebhook, DesiredPortfolio, SecretKey},
         fixture::{desired, desired_portfolio},
         limits::Limits,
         look::{Follows, look},
@@ -44,6 +48,7 @@ use crate::{
     },
     meta::{
         client::{GraphClient, Meta},
+        port::{Credential, GraphSource},
         settings::Settings,
         transport::install_crypto,
     },
@@ -53,7 +58,9 @@ use crate::{
         pass::{Ids, Shell},
         secret::Volatile,
     },
-    sandbox::{Account, App, Fault, FaultKind, Match, Number, Options, Portfolio, Sandbox, Token, World},
+    sandbox::{
+        Account, App, Fault, FaultKind, Match, Number, Options, Portfolio, Sandbox, Token, What, World,
+    },
     twin::{self, Drawer, VirtualClock},
 };
 
@@ -297,6 +304,82 @@ async fn a_list_that_is_old_is_read_anew_and_one_that_is_asked_for_at_once() {
     bench.sandbox.advance(Limits::default().fresh_portfolio + Duration::from_secs(60));
     assert_eq!(reached(&bench.look().await), 252);
     assert_eq!(bench.calls(OWNED), 3 * 3);
+}
+
+/// The app has the desired address and lacks a field, and the verify token is not there at first. Somebody else sets an address
+/// of his own in a pass, if he does, and the token comes in a later one. A pass is a minute. Gives back how often the webhook was
+/// written, and as what it is told in each pass.
+async fn app_webhook(theirs_in: Option<usize>, token_in: usize) -> (usize, Vec<Option<Reason>>) {
+    const OURS: &str = "https://bot.acme.example/wa";
+    let mut bench = Bench::new(1).await;
+    let app = App::new(APP, "Acme").with_secret("app secret");
+    bench.sandbox.add_app(App { callback_url: Some(OURS.into()), messages_field: false, ..app });
+    let key = |name: &str, key: &str| SecretKey { name: name.into(), key: key.into() };
+    let verify_token = key("bot", "verify");
+    bench.desired.app_secret = Some(key("acme-app", "secret"));
+    bench.desired.app_webhook = Some(DesiredAppWebhook {
+        callback_url: OURS.into(),
+        verify_token: verify_token.clone(),
+        fields: vec!["messages".into()],
+        adopt: false,
+    });
+    let graph = bench.meta.graph(Credential {
+        business: BUSINESS.into(),
+        version: "1".into(),
+        token: TOKEN.into(),
+        app_secret: Some("app secret".into()),
+        app: Some(APP.into()),
+    });
+    let mut state = AppState::default();
+    let mut seen = Some(AppWebhookSeen { written: vec![OURS.into()], ..AppWebhookSeen::default() });
+    let (mut conditions, none) = (ConditionSet::default(), ConditionSet::default());
+    let mut told = Vec::new();
+    for pass in 0..token_in + 10 {
+        if theirs_in == Some(pass) {
+            assert!(bench.sandbox.set_app_address(APP, "https://crm.example/wa"));
+        }
+        if pass == token_in {
+            bench.secrets.0.put_secret(&verify_token, "word", true);
+        }
+        let upkeep = Upkeep {
+            graph: &graph,
+            shell: &bench.shell,
+            secrets: &bench.secrets,
+            desired: &bench.desired,
+            before: &none,
+            is_asked: false,
+            is_reconciled: false,
+            may_write: true,
+        };
+        seen = upkeep.go_on(&mut state, seen.as_ref()).await;
+        let (observed, now) = (state.observed(seen.as_ref()), bench.sandbox.now());
+        assess_app(&bench.desired, &observed, (&none, &[]), (&mut conditions, &mut Vec::new()), now);
+        told.push(conditions.get(ConditionType::AppWebhookSet).map(|told| told.reason));
+        bench.sandbox.advance(Duration::from_secs(60));
+    }
+    (bench.sandbox.count(|what| matches!(what, What::AppWebhookSet { .. })), told)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_somebody_set_while_the_verify_token_was_missing_is_never_written_over() {
+    // What is missing for long is looked at again meanwhile, and what is there is looked at right before a write.
+    for (theirs_in, token_in) in [(2, 10), (7, 7), (7, 8)] {
+        let (written, told) = app_webhook(Some(theirs_in), token_in).await;
+        let last = told.last().copied().flatten();
+        assert_eq!(
+            (written, last),
+            (0, Some(Reason::AppWebhookForeign)),
+            "{theirs_in}, {token_in}: {told:?}"
+        );
+        assert_eq!(told[1], Some(Reason::AppVerifyTokenNotUsable), "{told:?}");
+        let before = told[token_in - 1] == Some(Reason::AppWebhookForeign);
+        assert_eq!(before, token_in == 10, "it is told before the token comes: {told:?}");
+    }
+    for token_in in [0, 8] {
+        let (written, told) = app_webhook(None, token_in).await;
+        let last = told.last().copied().flatten();
+        assert_eq!((written, last), (1, Some(Reason::AppWebhookMatches)), "{token_in}: {told:?}");
+    }
 }
 
 /// Channels wait for it without telling, so that it is told once.

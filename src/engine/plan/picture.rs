@@ -9,18 +9,19 @@ use jiff::Timestamp;
 use crate::engine::{
     plan::{
         pass::{Gate, Pass, Seen, Stop, Writable},
-        undecided,
+        remedy, undecided,
     },
     rule::{
         picture::{
             held_until, is_kept, is_lost, is_open, is_settled, last_failed, note_lost, read, read_due,
-            shown_due, spent_until, was_just_tried, was_settled,
+            shown_due, spent_until, taken, was_just_tried,
         },
-        say, upkeep,
+        say,
+        upkeep::{self, Upkeep},
     },
     value::{
         block::Block,
-        desired::{DriftPolicy, Management},
+        desired::{DriftPolicy, Management, PictureSource},
         drift::PICTURE,
         memory::Memory,
         observed::{Number, PortfolioState},
@@ -52,6 +53,10 @@ pub(super) fn uploaded(
     if pass.desired.management == Management::ObserveOnly {
         return Ok(());
     }
+    if is_lost(memory, facts) && upkeep::is_in_sync(pass.desired, memory, PICTURE) {
+        let live = ("no picture", pass.limits.picture_shown);
+        upkeep::note_other(pass.desired, memory, PICTURE, live, pass.limits, pass.now);
+    }
     match writable {
         Writable::Yes if is_kept(pass.desired, memory) => {}
         Writable::Yes => return Ok(()),
@@ -68,8 +73,8 @@ pub(super) fn uploaded(
         memory.marks.picture_found = false;
     }
     let Some(read) = read(pass.desired, facts) else { return Ok(()) };
-    let sum = match &read.fact {
-        PictureFact::Usable { sum } => sum,
+    let (sum, unread) = match &read.fact {
+        PictureFact::Usable { sum } => (sum.clone(), None),
         PictureFact::Unlabelled(secret) => {
             let said = format!(
                 "{}: what is in Secret {secret} may not become public; if it is the picture run kubectl label secret {secret} whatsapp-operator.dev/use=picture -n {}; {}",
@@ -82,39 +87,27 @@ pub(super) fn uploaded(
         PictureFact::Unusable(why) => {
             return Err(stop(Reason::PictureUnusable, format!("{}: {why}; {}", source.field(), again(pass))));
         }
-        // What was uploaded is there all the same.
-        unread if unread.is_unread() && !is_asked && was_settled(pass.desired, memory, facts) => {
-            return Ok(());
-        }
-        PictureFact::Unreadable(why) => {
-            let said = format!("{} could not be read now ({why}); {}", source.field(), again(pass));
-            return Err(stop(Reason::PictureUnreadable, said));
-        }
-        PictureFact::NoRoom => {
-            let said = format!(
-                "{} was not read: the operator has no room in memory for one more picture at the moment; {}",
-                source.field(),
-                again(pass)
-            );
-            return Err(stop(Reason::PictureUnreadable, said));
+        PictureFact::Unreadable(_) | PictureFact::NoRoom => {
+            let unread = Err(unread(pass, source, &read.fact));
+            // What was known of the picture that Meta took is known all the same.
+            match taken(pass.desired, memory).filter(|_| !is_asked) {
+                Some(sum) => (sum.to_owned(), Some(unread)),
+                None => return unread,
+            }
         }
     };
     if is_open(memory) && !is_asked {
-        found(pass, memory, sum)?;
+        found(pass, memory, &sum)?;
     }
     if is_settled(memory, facts, &read.fact) && !is_asked {
         upkeep::note_same(pass.desired, memory, PICTURE);
         return Ok(());
     }
-    let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| taken == sum);
-    if is_same && is_lost(memory, facts) && pass.desired.drift == DriftPolicy::Report && pass.retry.is_none()
-    {
-        let said = if memory.marks.picture_found {
-            "the number was found without a picture, and none is uploaded: driftPolicy is Report; to have it uploaded once run"
-        } else {
-            "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run"
-        };
-        return Err(stop(Reason::ProfileDiffers, format!("{said} {}", pass.command("retry"))));
+    let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| *taken == sum);
+    match (unread.is_some(), is_same && is_lost(memory, facts)) {
+        (true, false) => return Ok(()),
+        (_, true) if pass.retry.is_none() => may_be_replaced(pass, memory)?,
+        _ => {}
     }
     if !knows_app(pass) {
         return Err(stop(
@@ -122,14 +115,47 @@ pub(super) fn uploaded(
             "a picture is uploaded to the app of the token, and Meta does not tell the id of that app; set credentials.appId of the portfolio; everything else goes on without the picture".into(),
         ));
     }
-    may_be_sent(pass, memory, sum)?;
+    may_be_sent(pass, memory, &sum)?;
+    if let Some(unread) = unread {
+        return unread;
+    }
     undecided::may_send(pass, KIND, memory)?;
     if read.at < pass.observed.begun {
         return Err(Stop::look_again("the picture is read once more before it is uploaded"));
     }
-    let step =
-        Step::WritePicture { account: seen.account.clone(), number: number.id.clone(), sum: sum.clone() };
+    let step = Step::WritePicture { account: seen.account.clone(), number: number.id.clone(), sum };
     Err(pass.step(step, why(memory, is_same).into(), Cause::Automatic))
+}
+
+/// Why nothing is known of the source now.
+fn unread(pass: &Pass, source: &PictureSource, fact: &PictureFact) -> Stop {
+    let field = source.field();
+    let said = match fact {
+        PictureFact::Unreadable(why) => format!("{field} could not be read now ({why}); {}", again(pass)),
+        _ => format!(
+            "{field} was not read: the operator has no room in memory for one more picture at the moment; {}",
+            again(pass)
+        ),
+    };
+    stop(Reason::PictureUnreadable, said)
+}
+
+/// Whether the picture that Meta took, and shows no more, is uploaded again without being asked.
+fn may_be_replaced(pass: &Pass, memory: &Memory) -> Gate {
+    if pass.desired.drift == DriftPolicy::Report {
+        let said = if memory.marks.picture_found {
+            "the number was found without a picture, and none is uploaded: driftPolicy is Report; to have it uploaded once run"
+        } else {
+            "Meta shows no picture any more, and it is not uploaded again: driftPolicy is Report; to have it uploaded once run"
+        };
+        return Err(stop(Reason::ProfileDiffers, format!("{said} {}", pass.command("retry"))));
+    }
+    match upkeep::upkeep(pass.desired, memory, PICTURE) {
+        Upkeep::Contended { value, since } => {
+            Err(Stop::block(remedy::contended(pass, PICTURE, &value, since)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Remembers that the number was found by this pass while the spec wanted a picture already: whoever puts the manifest of a

@@ -90,6 +90,9 @@ fn account_id(observed: &Observed) -> Option<&AccountId> {
 
 const IN_APP: &str = "the number lives in the WhatsApp Business app";
 
+const REPORTS: &str = "driftPolicy is Report";
+const CONTENDED: &str = "somebody else changes it again and again";
+
 /// What happens with a difference in something that the operator writes, unless that is left alone, and why.
 fn action(
     desired: &Desired,
@@ -116,8 +119,8 @@ fn left_alone(desired: &Desired, memory: &Memory, field: &str) -> Option<&'stati
             Some("the number was found live under this name, and a person decides")
         }
         Upkeep::Found => Some("the number was found so, and driftPolicy is Report"),
-        Upkeep::Report => Some("driftPolicy is Report"),
-        Upkeep::Contended { .. } => Some("somebody else changes it again and again"),
+        Upkeep::Report => Some(REPORTS),
+        Upkeep::Contended { .. } => Some(CONTENDED),
     }
 }
 
@@ -213,13 +216,19 @@ fn picture(desired: &Desired, observed: &Observed, memory: &Memory) -> Option<Di
     if picture::is_open(memory) && !matches!(facts.shown, Some((_, Shown::NoPicture))) {
         return None;
     }
-    let taken = memory.marks.picture.as_ref().filter(|_| !picture::is_lost(memory, facts));
-    let is_only_told = picture::is_lost(memory, facts) && desired.drift == DriftPolicy::Report;
+    let taken = memory.marks.picture.as_ref().map(|(sum, _)| sum);
+    let is_left = taken == Some(sum) && picture::is_left(desired, memory, facts);
+    let action = match (is_left, desired.drift) {
+        (true, DriftPolicy::Report) => format!("only shown: {REPORTS}"),
+        (true, DriftPolicy::Enforce) => format!("only shown: {CONTENDED}"),
+        (false, _) => "is uploaded".into(),
+    };
+    let live = taken.filter(|_| !picture::is_lost(memory, facts));
     (!picture::is_settled(memory, facts, fact)).then(|| Difference {
         field: PICTURE.into(),
         desired: format!("sha256:{sum}"),
-        live: taken.map(|(sum, _)| format!("sha256:{sum}")).unwrap_or_default(),
-        action: if is_only_told { "only shown: driftPolicy is Report" } else { "is uploaded" }.into(),
+        live: live.map(|sum| format!("sha256:{sum}")).unwrap_or_default(),
+        action,
     })
 }
 

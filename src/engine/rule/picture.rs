@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::engine::{
-    rule::upkeep,
+    rule::upkeep::{self, Upkeep},
     value::{
         consent::sum,
-        desired::{Connection, Desired, Management, PictureSource},
+        desired::{Connection, Desired, DriftPolicy, Management, PictureSource},
         drift::PICTURE,
         limits::Limits,
         memory::{Entry, EntryOutcome, Memory},
@@ -57,9 +57,22 @@ pub(in crate::engine) fn note_lost(memory: &mut Memory, facts: &PictureFacts, no
     memory.marks.picture_lost = is_lost(memory, facts).then_some(since);
 }
 
-/// Whether Meta has the picture of this source, as far as it was ever read. That it cannot be read now changes nothing of it.
+/// The picture of this source that Meta took, as far as it was ever read. That it cannot be read now changes nothing of it.
+pub(in crate::engine) fn taken<'a>(desired: &Desired, memory: &'a Memory) -> Option<&'a str> {
+    let (sum, _) = memory.marks.picture.as_ref()?;
+    upkeep::is_in_sync(desired, memory, PICTURE).then_some(sum)
+}
+
+/// Whether Meta has that picture.
 pub(in crate::engine) fn was_settled(desired: &Desired, memory: &Memory, facts: &PictureFacts) -> bool {
-    memory.marks.picture.is_some() && upkeep::is_in_sync(desired, memory, PICTURE) && !is_lost(memory, facts)
+    taken(desired, memory).is_some() && !is_lost(memory, facts)
+}
+
+/// Whether the picture that Meta took, and shows no more, is not uploaded again by itself.
+pub(in crate::engine) fn is_left(desired: &Desired, memory: &Memory, facts: &PictureFacts) -> bool {
+    is_lost(memory, facts)
+        && (desired.drift == DriftPolicy::Report
+            || matches!(upkeep::upkeep(desired, memory, PICTURE), Upkeep::Contended { .. }))
 }
 
 /// Whether Meta has what was read.
@@ -93,6 +106,10 @@ pub(in crate::engine) fn read_due(
     };
     let again = later(read.at, pause);
     let PictureFact::Usable { sum } = &read.fact else { return Some(again) };
+    let is_same = memory.marks.picture.as_ref().is_some_and(|(taken, _)| taken == sum);
+    if is_same && is_left(desired, memory, facts) {
+        return Some(again);
+    }
     let from = held_until(memory, sum, limits).unwrap_or(Timestamp::MIN);
     let mut tries = memory.ledger.of(StepKind::WritePicture).iter().filter(|entry| entry.counts());
     let was_tried = tries.any(|entry| entry.at >= read.at);

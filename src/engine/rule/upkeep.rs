@@ -244,6 +244,16 @@ pub(in crate::engine) fn note_claimed(memory: &mut Memory, username: &str, limit
     note_value(memory, USERNAME, Some(of_text(username)), limits, at);
 }
 
+/// Counts an upload that Meta took of the picture that it had and showed no more. Another picture is a new word.
+pub(in crate::engine) fn note_uploaded(memory: &mut Memory, sum: &str, limits: &Limits, at: Timestamp) {
+    let marks = &mut memory.marks;
+    if marks.picture.as_ref().is_none_or(|(taken, _)| taken != sum) {
+        marks.repairs.remove(PICTURE);
+    } else if marks.picture_lost.is_some() && !marks.picture_found {
+        marks.note_repair(PICTURE, at, limits.repairs);
+    }
+}
+
 /// Counts a name that Meta took.
 pub(in crate::engine) fn note_submitted(memory: &mut Memory, name: &str, limits: &Limits, at: Timestamp) {
     note_value(memory, NAME, Some(of_name(name)), limits, at);

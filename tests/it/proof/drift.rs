@@ -120,6 +120,71 @@ async fn whoever_rewrites_what_is_read_once_an_hour_has_the_last_word_too() {
     assert_eq!(told(&world).map(|is| is.reason), Some(Reason::ContendedBy), "{}", world.story());
 }
 
+/// A field that somebody else changes after each write, and how often it is looked at.
+struct Contest {
+    kind: ConditionType,
+    field: &'static str,
+    rival: Rival,
+    /// What the condition says of his value, and what status shows as live.
+    theirs: (&'static str, &'static str),
+    written: fn(&What) -> bool,
+    /// Longer than four looks, and than one.
+    looks: (std::time::Duration, std::time::Duration),
+}
+
+/// Three writes, then none for long; one more for each retry; and all is well once he has given in.
+async fn has_the_last_word(mut world: World, contest: Contest) {
+    let Contest { kind, field, rival, theirs, written, looks } = contest;
+    let before = world.count(written);
+    world.sandbox.set_rival(DIGITS, Some(Rival { after_secs: 60, ..rival }));
+    world.run_for(looks.0).await;
+    assert_eq!(world.count(written), before + 3, "{field}\n{}", world.story());
+    let left = |world: &World| {
+        let is = world.status().condition(kind).cloned().expect("it is there");
+        assert_eq!(
+            (is.status, is.reason),
+            (Truth::False, Reason::ContendedBy),
+            "{}\n{}",
+            is.message,
+            world.story()
+        );
+        assert!(is.message.contains(theirs.0) && is.message.contains("since 2026-"), "{}", is.message);
+        let before = world.status().before;
+        let waits: Vec<&str> = before.waiting_for.iter().map(|wait| wait.action.as_str()).collect();
+        assert_eq!(waits, ["ResolveContention"], "{field}\n{}", world.story());
+        let told: Vec<_> = before.drift.iter().map(|one| (one.field.as_str(), one.live.as_str())).collect();
+        assert_eq!(told, [(field, theirs.1)], "{field}\n{}", world.story());
+    };
+    left(&world);
+    let (events, effects) = (world.told.len(), world.effects().len());
+    world.run_for(DAY * 9).await;
+    left(&world);
+    assert_eq!((world.told.len(), world.effects().len()), (events, effects), "{field}\n{}", world.story());
+    world.retry(CHANNEL);
+    world.run_for(looks.1).await;
+    assert_eq!(world.count(written), before + 4, "{field}: one retry is one write\n{}", world.story());
+    left(&world);
+    world.sandbox.set_rival(DIGITS, None);
+    world.retry(CHANNEL);
+    world.run_for(looks.1).await;
+    assert_eq!(world.count(written), before + 5, "{field}\n{}", world.story());
+    assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
+    assert!(world.status().before.waiting_for.is_empty(), "{}", world.story());
+}
+
+#[tokio::test]
+async fn whoever_unsubscribes_the_app_again_and_again_has_the_last_word() {
+    let contest = Contest {
+        kind: ConditionType::WebhookRouted,
+        field: "webhook.subscription",
+        rival: Rival { unsubscribes: Some(APP.into()), ..Rival::default() },
+        theirs: ("not subscribed", "not subscribed"),
+        written: |what| matches!(what, What::Subscribed { .. }),
+        looks: (HOUR * 2, HOUR),
+    };
+    has_the_last_word(at_rest(|_| {}).await, contest).await;
+}
+
 /// Somebody has a reason now and then: that is mended for years.
 #[tokio::test]
 async fn changes_that_are_days_apart_are_no_contest() {

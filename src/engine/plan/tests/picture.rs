@@ -251,6 +251,108 @@ fn a_picture_that_meta_lost_is_uploaded_again_unless_that_is_only_told() {
     );
 }
 
+/// A look that finds no picture at Meta, so long after the one before, and the upload that follows.
+fn uploaded_again(world: World, pause: std::time::Duration) -> World {
+    let lost = asked_for_one(world.after(pause), Some(false));
+    assert_eq!(lost.says(), "WritePicture");
+    lost.act(UPLOAD, accepted()).after(SECOND).pass()
+}
+
+/// Somebody takes the picture away after each of three uploads, and it is seen after such a time each.
+fn taken_away_every(pause: std::time::Duration) -> World {
+    let mut world = uploaded().after(DAY);
+    for _ in 0..3 {
+        world = uploaded_again(world, pause);
+    }
+    asked_for_one(world.after(pause), Some(false)).pass()
+}
+
+#[test]
+fn whoever_takes_the_picture_away_at_each_look_has_the_last_word_until_a_person_asks_or_it_is_another_one() {
+    assert_eq!(
+        taken_away_every(29 * HOUR).says(),
+        "WritePicture",
+        "rarely enough that each may have a reason"
+    );
+    let left = taken_away_every(27 * HOUR);
+    let told = block(&left).expect("a block");
+    assert_eq!((left.says().as_str(), told.reason), ("Rest", Reason::ContendedBy));
+    for words in
+        ["profile.picture was written 3 times", "\"no picture\"", "kubectl whatsapp retry support-br"]
+    {
+        assert!(told.message.contains(words), "{words}: {}", told.message);
+    }
+    let listed = crate::engine::drift::diff(&left.desired, &left.observed, &left.memory, left.now);
+    let drift = listed.iter().find(|one| one.field == "profile.picture").expect("it is listed");
+    assert!(drift.live.is_empty() && drift.action.contains("again and again"), "{drift:?}");
+    let later = asked_for_one(left.clone().after(30 * DAY), Some(false)).pass();
+    assert_eq!((later.says().as_str(), reason(&later)), ("Rest", Some(Reason::ContendedBy)));
+    assert!(
+        is_read(&left.clone().after(15 * MINUTE)) && !is_read(&left.clone().after(14 * MINUTE)),
+        "few reads"
+    );
+
+    let retried =
+        reads(left.clone().after(HOUR).desire(|d| d.consents.retry = Some("1".into())), usable("a"));
+    assert_eq!(retried.says(), "WritePicture");
+    let once = retried.act(UPLOAD, accepted()).after(SECOND).pass();
+    assert_eq!((once.says().as_str(), reason(&once)), ("Rest", None));
+    let again = asked_for_one(once.after(DAY), Some(false)).pass();
+    assert_eq!(
+        (again.says().as_str(), reason(&again)),
+        ("Rest", Some(Reason::ContendedBy)),
+        "one retry is one"
+    );
+
+    for (what, world) in [
+        ("another picture", reads(left.clone().after(HOUR), usable("b"))),
+        (
+            "another source",
+            reads(left.clone().after(HOUR).desire(|d| d.picture = Some(address())), usable("a")),
+        ),
+    ] {
+        assert_eq!(world.says(), "WritePicture", "{what}");
+        let anew = world.act(UPLOAD, accepted()).after(SECOND).pass();
+        assert!(!anew.memory.marks.repairs.contains_key("profile.picture"), "{what} is a new word");
+    }
+    let shown = asked_for_one(left.after(30 * DAY), Some(true)).pass();
+    assert_eq!((shown.says().as_str(), reason(&shown)), ("Rest", None), "he gave in");
+    assert_eq!(uploaded_again(shown, DAY).says(), "Rest", "and what is lost much later is no contest");
+}
+
+#[test]
+fn what_is_told_of_a_lost_picture_stays_while_its_source_cannot_be_read() {
+    let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);
+    let lost = |world: World| asked_for_one(world.after(DAY).after(DAY), Some(false));
+    let refused = lost(uploaded()).act(UPLOAD, refused(100, None, Class::Spec)).after(SECOND).pass();
+    for (told, world) in [
+        (Reason::ProfileDiffers, lost(report(uploaded())).pass().after(15 * MINUTE)),
+        (Reason::ContendedBy, taken_away_every(27 * HOUR).after(15 * MINUTE)),
+        (Reason::PictureRefused, refused.after(MINUTE)),
+    ] {
+        assert_eq!(reason(&world), Some(told));
+        let before = world.assess();
+        for unread in [PictureFact::Unreadable("no answer".into()), PictureFact::NoRoom] {
+            let (source, at) = (map(), before.now);
+            let away = before.clone().see(|o| {
+                o.process.picture.read = Some(PictureRead { source, at, fact: unread.clone() });
+            });
+            assert_eq!((away.says().as_str(), reason(&away)), ("Rest", Some(told)), "{unread:?}");
+            let after = away.assess();
+            let synced = |world: &World| {
+                let set = &world.before.conditions;
+                set.get(ConditionType::ProfileSynced).map(|c| (c.status, c.reason, c.message.clone()))
+            };
+            assert_eq!(synced(&after), synced(&before), "{told:?}, {unread:?}");
+        }
+    }
+    // What only the source holds up is told as that.
+    let away = lost(uploaded()).see(|o| {
+        o.process.picture.read.as_mut().expect("a read").fact = PictureFact::Unreadable("no answer".into());
+    });
+    assert_eq!((away.says().as_str(), reason(&away)), ("Rest", Some(Reason::PictureUnreadable)));
+}
+
 #[test]
 fn a_picture_that_is_known_to_be_lost_is_lost_for_the_next_process_too() {
     let report = |world: World| world.desire(|d| d.drift = DriftPolicy::Report);

@@ -14,7 +14,7 @@ use super::budget::minutes_until;
 use super::clock::{after_days, after_secs, later};
 use super::envelope::{Refusal, UserText};
 use super::part::{Late, Official, Override, Profile, Username, only_digits};
-use super::rival::{Rival, Shared};
+use super::rival::{Apps, Rival, Shared};
 use super::switch::{
     AlreadyVerified, CodeRefusal, NotRegistered, PinMismatch, RegisteredPin, Switches, WrongCode,
 };
@@ -329,8 +329,8 @@ impl Number {
             || (switches.register_in_review && self.is_in_review())
     }
 
-    /// What time does by itself up to now.
-    pub(super) fn tick(&mut self, switches: &Switches, now: Timestamp) {
+    /// What time does by itself up to now, to the number and to the apps that are subscribed to its account.
+    pub(super) fn tick(&mut self, apps: Option<&mut Apps>, switches: &Switches, now: Timestamp) {
         if let Some(Review { decide_at: Some(at), verdict, .. }) = self.review
             && at <= now
         {
@@ -350,11 +350,11 @@ impl Number {
             self.new_name_status = Some("EXPIRED".to_owned());
         }
         self.late.retain(|late| late.until > now);
-        self.act(switches, now);
+        self.act(apps, switches, now);
     }
 
     /// What somebody else does to it by now.
-    pub(super) fn act(&mut self, switches: &Switches, now: Timestamp) {
+    fn act(&mut self, apps: Option<&mut Apps>, switches: &Switches, now: Timestamp) {
         let Some(rival) = self.rival.take() else { return };
         let is_registered = self.is_registered();
         let mut shared = Shared {
@@ -362,6 +362,8 @@ impl Number {
             callback: self.webhook.callback.clone(),
             profile: self.profile.clone(),
             is_registered,
+            username: self.username.clone(),
+            subscribed: apps.as_deref().cloned().unwrap_or_default(),
         };
         self.rival = rival.act(&mut shared, now);
         match (is_registered, shared.is_registered) {
@@ -373,8 +375,11 @@ impl Number {
             }
             _ => {}
         }
-        (self.verified_name, self.webhook.callback, self.profile) =
-            (shared.name, shared.callback, shared.profile);
+        (self.verified_name, self.webhook.callback, self.profile, self.username) =
+            (shared.name, shared.callback, shared.profile, shared.username);
+        if let Some(apps) = apps {
+            *apps = shared.subscribed;
+        }
     }
 
     /// Ends the open review, or judges the current name when none is open.

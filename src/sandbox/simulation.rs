@@ -151,11 +151,9 @@ impl Sandbox {
 
     /// Lets somebody else manage the number as well; none ends it. False without such a number.
     pub fn set_rival(&self, digits: &str, rival: Option<Rival>) -> bool {
-        let switches = self.switches();
-        self.with_number(digits, |number, now| {
-            number.rival = rival;
-            number.act(&switches, now);
-        })
+        let is_there = self.with_number(digits, |number, _| number.rival = rival);
+        drop(self.ticked());
+        is_there
     }
 
     /// Changes how names are reviewed that are submitted from now on.

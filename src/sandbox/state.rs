@@ -148,7 +148,8 @@ impl State {
     pub(super) fn pass_time(&mut self) {
         let now = self.now();
         for number in self.world.numbers.values_mut() {
-            number.tick(&self.options.switches, now);
+            let account = self.world.accounts.get_mut(&number.account);
+            number.tick(account.map(|account| &mut account.subscriptions), &self.options.switches, now);
         }
         for account in self.world.accounts.values_mut() {
             account.late.retain(|late| late.until > now);

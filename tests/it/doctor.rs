@@ -112,6 +112,13 @@ fn status(edge: &str) -> Vec<Fault> {
     vec![Fault { on: Match::on("GET", edge), kind: FaultKind::Status { code: 503 } }]
 }
 
+fn app_blocked() -> Vec<Fault> {
+    let edges = ["business", "owned_whatsapp_business_accounts", "client_whatsapp_business_accounts"];
+    let envelope = json!({"error": {"message": "API access blocked.", "code": 200}});
+    let kind = FaultKind::Error { envelope };
+    edges.map(|edge| Fault { on: Match::on("GET", edge), kind: kind.clone() }).into()
+}
+
 const STATES: &[State] = &[
     State { name: "all-well", code: 0, link: None, change: |_| {}, faults: none, spec: "" },
     State {
@@ -319,18 +326,22 @@ const STATES: &[State] = &[
         faults: || status("waba"),
         spec: "",
     },
+    State { name: "app-blocked", code: 3, link: Some("App"), change: |_| {}, faults: app_blocked, spec: "" },
     State {
-        name: "app-blocked",
+        name: "suspended-and-app-blocked",
         code: 3,
         link: Some("App"),
         change: |_| {},
-        faults: || {
-            let edges = ["business", "owned_whatsapp_business_accounts", "client_whatsapp_business_accounts"];
-            let envelope = json!({"error": {"message": "API access blocked.", "code": 200}});
-            let kind = FaultKind::Error { envelope };
-            edges.map(|edge| Fault { on: Match::on("GET", edge), kind: kind.clone() }).into()
-        },
-        spec: "",
+        faults: app_blocked,
+        spec: "  suspend: true\n",
+    },
+    State {
+        name: "suspended-and-token-revoked",
+        code: 3,
+        link: Some("Token"),
+        change: |world| token(world).dead = Some(460),
+        faults: none,
+        spec: "  suspend: true\n",
     },
     State { name: "suspended", code: 0, link: None, change: |_| {}, faults: none, spec: "  suspend: true\n" },
     State {

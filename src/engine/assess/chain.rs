@@ -152,14 +152,7 @@ pub fn of_portfolio(of: OfPortfolio<'_>) -> Chain {
         Some(Next { link: Some(kind), reason: reason.reason, message: reason.message.clone(), wait })
     });
     // What holds it up and is no link: no account is in reach.
-    let is_told = |reason: Reason| !matches!(reason, Reason::PortfolioNotReadYet | Reason::SecretForbidden);
-    let held = of.assessment.view.hold.as_ref().filter(|hold| is_told(hold.reason));
-    let next = next.or_else(|| {
-        let hold = held?;
-        let link = (hold.reason == Reason::AppBlocked).then_some(LinkKind::App);
-        let wait = of.assessment.waiting_for.iter().find(|wait| asks(hold.reason, wait)).cloned();
-        Some(Next { link, reason: hold.reason, message: hold.message.clone(), wait })
-    });
+    let next = next.or_else(|| of.held());
     Chain { links, next }
 }
 
@@ -395,7 +388,13 @@ fn next(scene: &Scene<'_>, links: &[Link], owners: &Owners<'_>, set: &ConditionS
     let condition = match link {
         Some(kind) => {
             let above = owners.above.iter().flat_map(|above| above.assessment.conditions.iter());
-            above.chain(set.iter()).find(|condition| owners.is_of(condition, kind))?
+            let condition = above.chain(set.iter()).find(|condition| owners.is_of(condition, kind));
+            match (condition, suspended(scene)) {
+                (Some(condition), _) => condition,
+                // Nothing of the channel repeats what holds the portfolio.
+                (None, Some(_)) => return owners.above.and_then(|above| above.held()),
+                (None, None) => return None,
+            }
         }
         // What was not read may be what holds it up.
         None if links.iter().any(|link| link.failed) => return None,
@@ -436,6 +435,16 @@ fn unknown_portfolio(why: &str, owners: &Owners<'_>, is_unread: bool) -> Vec<Lin
 const PORTFOLIO: [LinkKind; 4] = [LinkKind::Token, LinkKind::Scopes, LinkKind::App, LinkKind::Portfolio];
 
 impl OfPortfolio<'_> {
+    /// What holds the portfolio as a whole, where it is told.
+    fn held(&self) -> Option<Next> {
+        let is_told =
+            |reason: Reason| !matches!(reason, Reason::PortfolioNotReadYet | Reason::SecretForbidden);
+        let hold = self.assessment.view.hold.as_ref().filter(|hold| is_told(hold.reason))?;
+        let link = (hold.reason == Reason::AppBlocked).then_some(LinkKind::App);
+        let wait = self.assessment.waiting_for.iter().find(|wait| asks(hold.reason, wait)).cloned();
+        Some(Next { link, reason: hold.reason, message: hold.message.clone(), wait })
+    }
+
     /// `channel`: the conditions of a channel below it.
     fn links(&self, owners: &Owners<'_>, channel: Option<&ConditionSet>) -> Vec<Link> {
         let above = self.assessment.conditions.iter();

@@ -4,9 +4,10 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{Desired, DriftPolicy},
+        desired::{Desired, DriftPolicy, PictureSource, SecretKey, Username},
         reason::Reason,
     },
+    run::picture::{PictureBytes, png},
     sandbox::{Profile, Rival, Switches, What},
 };
 
@@ -118,6 +119,108 @@ async fn whoever_rewrites_what_is_read_once_an_hour_has_the_last_word_too() {
     world.run_for(DAY).await;
     assert_eq!(written(&world), (profiles + 4, webhooks), "one retry is one write\n{}", world.story());
     assert_eq!(told(&world).map(|is| is.reason), Some(Reason::ContendedBy), "{}", world.story());
+}
+
+/// A field that somebody else changes after each write, and how often it is looked at.
+struct Contest {
+    kind: ConditionType,
+    field: &'static str,
+    rival: Rival,
+    /// What the condition says of his value, and what status shows as live.
+    theirs: (&'static str, &'static str),
+    written: fn(&What) -> bool,
+    /// Longer than four looks, and than one.
+    looks: (std::time::Duration, std::time::Duration),
+}
+
+/// Three writes, then none for long; one more for each retry; and all is well once he has given in.
+async fn has_the_last_word(mut world: World, contest: Contest) {
+    let Contest { kind, field, rival, theirs, written, looks } = contest;
+    let before = world.count(written);
+    world.sandbox.set_rival(DIGITS, Some(Rival { after_secs: 60, ..rival }));
+    world.run_for(looks.0).await;
+    assert_eq!(world.count(written), before + 3, "{field}\n{}", world.story());
+    let left = |world: &World| {
+        let is = world.status().condition(kind).cloned().expect("it is there");
+        assert_eq!(
+            (is.status, is.reason),
+            (Truth::False, Reason::ContendedBy),
+            "{}\n{}",
+            is.message,
+            world.story()
+        );
+        assert!(is.message.contains(theirs.0) && is.message.contains("since 2026-"), "{}", is.message);
+        let before = world.status().before;
+        let waits: Vec<&str> = before.waiting_for.iter().map(|wait| wait.action.as_str()).collect();
+        assert_eq!(waits, ["ResolveContention"], "{field}\n{}", world.story());
+        let told: Vec<_> = before.drift.iter().map(|one| (one.field.as_str(), one.live.as_str())).collect();
+        assert_eq!(told, [(field, theirs.1)], "{field}\n{}", world.story());
+    };
+    left(&world);
+    let (events, effects) = (world.told.len(), world.effects().len());
+    world.run_for(DAY * 9).await;
+    left(&world);
+    assert_eq!((world.told.len(), world.effects().len()), (events, effects), "{field}\n{}", world.story());
+    world.retry(CHANNEL);
+    world.run_for(looks.1).await;
+    assert_eq!(world.count(written), before + 4, "{field}: one retry is one write\n{}", world.story());
+    left(&world);
+    world.sandbox.set_rival(DIGITS, None);
+    world.retry(CHANNEL);
+    world.run_for(looks.1).await;
+    assert_eq!(world.count(written), before + 5, "{field}\n{}", world.story());
+    assert!(world.status().is_ready() && world.status().before.drift.is_empty(), "{}", world.story());
+    assert!(world.status().before.waiting_for.is_empty(), "{}", world.story());
+}
+
+#[tokio::test]
+async fn whoever_unsubscribes_the_app_again_and_again_has_the_last_word() {
+    let contest = Contest {
+        kind: ConditionType::WebhookRouted,
+        field: "webhook.subscription",
+        rival: Rival { unsubscribes: Some(APP.into()), ..Rival::default() },
+        theirs: ("not subscribed", "not subscribed"),
+        written: |what| matches!(what, What::Subscribed { .. }),
+        looks: (HOUR * 2, HOUR),
+    };
+    has_the_last_word(at_rest(|_| {}).await, contest).await;
+}
+
+#[tokio::test]
+async fn whoever_gives_the_number_another_username_again_and_again_has_the_last_word() {
+    let world = at_rest(|desired| {
+        desired.username = Some(Username { name: "acme.suporte".into(), may_transfer: false });
+    })
+    .await;
+    let contest = Contest {
+        kind: ConditionType::UsernameClaimed,
+        field: "username",
+        rival: Rival { username: Some("acme.alheia".into()), ..Rival::default() },
+        theirs: ("acme.alheia", "acme.alheia"),
+        written: |what| matches!(what, What::UsernameClaimed { .. }),
+        looks: (DAY * 5, HOUR * 27),
+    };
+    has_the_last_word(world, contest).await;
+}
+
+#[tokio::test]
+async fn whoever_takes_the_picture_away_again_and_again_has_the_last_word() {
+    let source = PictureSource::ConfigMap(SecretKey { name: "acme-logo".into(), key: "logo.png".into() });
+    let mut world = World::new().await;
+    world.cluster.put_picture(&source, PictureBytes::Found(png(640, 640).into()));
+    world.people.consents = 3;
+    world.cluster.apply(Desired { picture: Some(source), ..channel() });
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR * 2).await;
+    let contest = Contest {
+        kind: ConditionType::ProfileSynced,
+        field: "profile.picture",
+        rival: Rival { without_picture: true, ..Rival::default() },
+        theirs: ("no picture", ""),
+        written: |what| matches!(what, What::PictureSet { .. }),
+        looks: (DAY * 5, HOUR * 27),
+    };
+    has_the_last_word(world, contest).await;
 }
 
 /// Somebody has a reason now and then: that is mended for years.

@@ -9,6 +9,7 @@ mod api_server;
 mod attempts;
 mod away;
 mod badge;
+mod coexistence;
 mod crash;
 mod crash_repair;
 mod drift;

@@ -204,7 +204,10 @@ impl Claims<'_> {
         let pass = self.pass;
         let is_taken = self.last().is_some_and(|last| last.outcome == EntryOutcome::Accepted);
         let from = earlier(pass.now, pass.limits.names_window);
-        let tries = self.all().filter(|entry| entry.at > from && entry.cause == Cause::Automatic).count();
+        // What was seen to be there, and was changed since, is counted as a repair.
+        let shown = |entry: &&Entry| self.was_ours() && entry.outcome == EntryOutcome::Accepted;
+        let tries = self.all().filter(|entry| entry.at > from && entry.cause == Cause::Automatic);
+        let tries = tries.filter(|entry| !shown(entry)).count();
         let is_in_vain = is_taken && !self.was_ours();
         (is_in_vain || tries >= pass.limits.usernames_automatic).then(|| {
             Block::new(

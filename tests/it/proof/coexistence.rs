@@ -1,6 +1,7 @@
 //! A number that lives in the WhatsApp Business app: onboarded there, asked for what the app holds, disconnected, and connected
 //! again. It is never registered or deregistered.
 
+use serde_json::json;
 use whatsapp_operator::{
     engine::{
         condition::Truth,
@@ -103,5 +104,37 @@ async fn a_number_that_left_the_platform_is_told_of_and_comes_back_with_a_day_of
         is_right(&world);
         let after = (world.effects().len(), posts(&world), world.cluster.written_count());
         assert_eq!(after, stands, "each is asked for once\n{}", world.story());
+    }
+}
+
+/// As after a change of the phone, where Meta mostly connects the number again within minutes.
+#[tokio::test]
+async fn a_number_that_is_away_for_minutes_is_not_told_of() {
+    for is_new_onboarding in [false, true] {
+        let mut world = onboarded().await;
+        let onboarded = world.sandbox.number(DIGITS).and_then(|number| number.last_onboarded_time);
+        let (effects, events) = (world.effects().len(), world.told.len());
+        let stood = world.status().before.conditions;
+        assert!(world.sandbox.disconnect_in_app(DIGITS));
+        for _ in 0..8 {
+            world.run_for(MINUTE).await;
+            assert!(world.status().is_ready(), "{}", world.story());
+        }
+        assert_eq!(world.effects().len(), effects, "{}", world.story());
+        assert!(world.sandbox.connect_in_app(DIGITS));
+        if !is_new_onboarding {
+            assert!(world.sandbox.set_field(DIGITS, "last_onboarded_time", json!(onboarded)));
+        }
+        world.run_for(HOUR * 2).await;
+        is_right(&world);
+        let expected: &[&str] = if is_new_onboarding { &["contacts", "history"] } else { &[] };
+        assert_eq!(written(&world, effects), expected, "{}", world.story());
+        assert_eq!(world.told[events..], [""; 0], "{}", world.story());
+        if !is_new_onboarding {
+            let reasons = |set: &whatsapp_operator::engine::condition::ConditionSet| -> Vec<_> {
+                set.iter().map(|is| (is.kind, is.status, is.reason, is.since)).collect()
+            };
+            assert_eq!(reasons(&world.status().before.conditions), reasons(&stood), "{}", world.story());
+        }
     }
 }

@@ -4,9 +4,10 @@ use whatsapp_operator::{
     engine::{
         condition::Truth,
         condition_type::ConditionType,
-        desired::{Desired, DriftPolicy},
+        desired::{Desired, DriftPolicy, PictureSource, SecretKey, Username},
         reason::Reason,
     },
+    run::picture::{PictureBytes, png},
     sandbox::{Profile, Rival, Switches, What},
 };
 
@@ -183,6 +184,43 @@ async fn whoever_unsubscribes_the_app_again_and_again_has_the_last_word() {
         looks: (HOUR * 2, HOUR),
     };
     has_the_last_word(at_rest(|_| {}).await, contest).await;
+}
+
+#[tokio::test]
+async fn whoever_gives_the_number_another_username_again_and_again_has_the_last_word() {
+    let world = at_rest(|desired| {
+        desired.username = Some(Username { name: "acme.suporte".into(), may_transfer: false });
+    })
+    .await;
+    let contest = Contest {
+        kind: ConditionType::UsernameClaimed,
+        field: "username",
+        rival: Rival { username: Some("acme.alheia".into()), ..Rival::default() },
+        theirs: ("acme.alheia", "acme.alheia"),
+        written: |what| matches!(what, What::UsernameClaimed { .. }),
+        looks: (DAY * 5, HOUR * 27),
+    };
+    has_the_last_word(world, contest).await;
+}
+
+#[tokio::test]
+async fn whoever_takes_the_picture_away_again_and_again_has_the_last_word() {
+    let source = PictureSource::ConfigMap(SecretKey { name: "acme-logo".into(), key: "logo.png".into() });
+    let mut world = World::new().await;
+    world.cluster.put_picture(&source, PictureBytes::Found(png(640, 640).into()));
+    world.people.consents = 3;
+    world.cluster.apply(Desired { picture: Some(source), ..channel() });
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR * 2).await;
+    let contest = Contest {
+        kind: ConditionType::ProfileSynced,
+        field: "profile.picture",
+        rival: Rival { without_picture: true, ..Rival::default() },
+        theirs: ("no picture", ""),
+        written: |what| matches!(what, What::PictureSet { .. }),
+        looks: (DAY * 5, HOUR * 27),
+    };
+    has_the_last_word(world, contest).await;
 }
 
 /// Somebody has a reason now and then: that is mended for years.

@@ -16,10 +16,13 @@ struct Trouble {
     /// Where it is told, whether that is True, and as what.
     told: (ConditionType, Truth, Reason),
     is_ready: bool,
-    /// Who has to do what, if anybody.
-    waits: Option<&'static str>,
+    is_stalled: bool,
+    /// Every act that is waited for.
+    waits: &'static [&'static str],
     /// In a word of Meta's that the message repeats.
     says: &'static str,
+    /// What the reason says is to be done.
+    remedy: &'static str,
     /// After so many minutes it is told, and gone again, at the latest.
     minutes: (u64, u64),
 }
@@ -58,34 +61,63 @@ fn troubles() -> Vec<Trouble> {
     fn healthy(sandbox: &Sandbox) {
         assert!(sandbox.clear_field(DIGITS, "health_status"));
     }
-    let limited = |name, comes, reason, says| Trouble {
+    let limited = |name, comes, reason, says, remedy| Trouble {
         name,
         comes,
         ends: connected,
         told: (Healthy, True, reason),
         is_ready: true,
-        waits: None,
+        is_stalled: false,
+        waits: &[],
         says,
+        remedy,
         minutes: STANDS,
     };
-    let unfit = |name, comes, ends, reason, action, says| Trouble {
+    let unfit = |name, comes, ends, (reason, is_stalled), waits, says, remedy| Trouble {
         name,
         comes,
         ends,
         told: (AccountUsable, False, reason),
         is_ready: false,
-        waits: Some(action),
+        is_stalled,
+        waits,
         says,
+        remedy,
         minutes: (66, 7),
     };
+    let blocked = |name, comes, says| Trouble {
+        name,
+        comes,
+        ends: healthy,
+        told: (Healthy, False, Reason::Blocked),
+        is_ready: false,
+        is_stalled: false,
+        waits: &["ResolveBlock"],
+        says,
+        remedy: "Business Support Home shows the cause",
+        minutes: LIST,
+    };
     vec![
-        limited("flagged", |s| number(s, "status", "FLAGGED"), Reason::NumberFlagged, "FLAGGED"),
-        limited("restricted", |s| number(s, "status", "RESTRICTED"), Reason::NumberRestricted, "RESTRICTED"),
+        limited(
+            "flagged",
+            |s| number(s, "status", "FLAGGED"),
+            Reason::NumberFlagged,
+            "FLAGGED",
+            "takes the flag back by itself after seven days",
+        ),
+        limited(
+            "restricted",
+            |s| number(s, "status", "RESTRICTED"),
+            Reason::NumberRestricted,
+            "RESTRICTED",
+            "Wait for the end of the 24 hours",
+        ),
         limited(
             "rate-limited",
             |s| number(s, "status", "RATE_LIMITED"),
             Reason::NumberRateLimited,
             "RATE_LIMITED",
+            "Send less for a while",
         ),
         Trouble {
             name: "banned",
@@ -93,8 +125,10 @@ fn troubles() -> Vec<Trouble> {
             ends: connected,
             told: (Healthy, False, Reason::NumberBanned),
             is_ready: false,
-            waits: Some("Appeal"),
+            is_stalled: true,
+            waits: &["Appeal"],
             says: "banned",
+            remedy: "Appeal in Business Support Home",
             minutes: LIST,
         },
         Trouble {
@@ -103,8 +137,10 @@ fn troubles() -> Vec<Trouble> {
             ends: connected,
             told: (Healthy, False, Reason::NotConnected),
             is_ready: false,
-            waits: Some("ResolveBlock"),
+            is_stalled: false,
+            waits: &["ResolveBlock"],
             says: "DISCONNECTED",
+            remedy: "Look at the number in WhatsApp Manager",
             minutes: STANDS,
         },
         Trouble {
@@ -113,8 +149,22 @@ fn troubles() -> Vec<Trouble> {
             ends: connected,
             told: (NumberAdded, False, Reason::NumberDeleted),
             is_ready: false,
-            waits: Some("AddNumberAgain"),
+            is_stalled: true,
+            waits: &["AddNumberAgain"],
             says: "deleted",
+            remedy: "add it in WhatsApp Manager",
+            minutes: LIST,
+        },
+        Trouble {
+            name: "moved to another account",
+            comes: |s| number(s, "status", "MIGRATED"),
+            ends: connected,
+            told: (NumberAdded, False, Reason::NumberMigrated),
+            is_ready: false,
+            is_stalled: true,
+            waits: &["ChangeSpec"],
+            says: "migrated from account",
+            remedy: "with the accountId of the account where the number is now",
             minutes: LIST,
         },
         Trouble {
@@ -127,41 +177,56 @@ fn troubles() -> Vec<Trouble> {
             },
             told: (NumberAdded, False, Reason::NumberDeleted),
             is_ready: false,
-            waits: Some("Retry"),
+            is_stalled: true,
+            waits: &["Retry"],
             says: "",
+            remedy: "kubectl whatsapp retry NAME adds it too",
             minutes: (10, 20),
         },
         unfit(
             "the account is disabled",
             |s| account(s, "status", "DISABLED"),
             active,
-            Reason::AccountDisabled,
-            "Appeal",
+            (Reason::AccountDisabled, true),
+            &["Appeal"],
             "banned account",
+            "Appeal in Business Support Home",
         ),
         unfit(
             "the account is restricted",
             |s| account(s, "status", "RESTRICTED"),
             active,
-            Reason::AccountRestricted,
-            "Appeal",
+            (Reason::AccountRestricted, false),
+            &["Appeal"],
             "RESTRICTED",
+            "See Business Support Home for the cause",
         ),
         unfit(
             "the account is rejected",
             |s| account(s, "account_review_status", "REJECTED"),
             approved,
-            Reason::AccountRejected,
-            "Appeal",
+            (Reason::AccountRejected, true),
+            &["Appeal"],
             "rejected",
+            "Request a review in Business Support Home",
         ),
         unfit(
             "the account is in review",
             |s| account(s, "account_review_status", "PENDING"),
             approved,
-            Reason::AccountInReview,
-            "ReviewAccount",
+            (Reason::AccountInReview, false),
+            &["ReviewAccount"],
             "PENDING",
+            "Meta decides",
+        ),
+        unfit(
+            "the account is hidden",
+            |s| account(s, "owner", "500000000000009"),
+            |s| account(s, "owner", BUSINESS),
+            (Reason::AccountNotInReach, false),
+            &["AssignAccount"],
+            ACCOUNT,
+            "assign the account to the system user",
         ),
         Trouble {
             name: "payment missing",
@@ -169,30 +234,42 @@ fn troubles() -> Vec<Trouble> {
             ends: |s| account(s, "primary_funding_id", "70001"),
             told: (PaymentReady, False, Reason::PaymentProblem),
             is_ready: true,
-            waits: None,
+            is_stalled: false,
+            waits: &[],
             says: "payment",
+            remedy: "Add or correct the payment method",
             minutes: LIST,
         },
-        Trouble {
-            name: "health blocked",
-            comes: |s| {
-                number(s, "health_status", health("BLOCKED", "WABA", 141_003, "Templates are paused."));
-            },
-            ends: healthy,
-            told: (Healthy, False, Reason::Blocked),
-            is_ready: false,
-            waits: Some("ResolveBlock"),
-            says: "WABA 141003: Templates are paused. See Business Support Home.",
-            minutes: LIST,
-        },
+        blocked(
+            "the number is blocked",
+            |s| number(s, "health_status", health("BLOCKED", "PHONE_NUMBER", 141_000, "Low quality.")),
+            "PHONE_NUMBER 141000: Low quality. See Business Support Home.",
+        ),
+        blocked(
+            "the account is blocked",
+            |s| number(s, "health_status", health("BLOCKED", "WABA", 141_003, "Templates are paused.")),
+            "WABA 141003: Templates are paused. See Business Support Home.",
+        ),
+        blocked(
+            "the business is blocked",
+            |s| number(s, "health_status", health("BLOCKED", "BUSINESS", 141_010, "Not verified.")),
+            "BUSINESS 141010: Not verified. See Business Support Home.",
+        ),
+        blocked(
+            "the app is blocked",
+            |s| number(s, "health_status", health("BLOCKED", "APP", 141_001, "The app is restricted.")),
+            "APP 141001: The app is restricted. See Business Support Home.",
+        ),
         Trouble {
             name: "health limited",
             comes: |s| number(s, "health_status", health("LIMITED", "BUSINESS", 141_010, "Not verified.")),
             ends: healthy,
             told: (Healthy, True, Reason::Limited),
             is_ready: true,
-            waits: None,
+            is_stalled: false,
+            waits: &[],
             says: "BUSINESS 141010: Not verified. See Business Support Home.",
+            remedy: "most limits end by themselves",
             minutes: LIST,
         },
     ]
@@ -230,8 +307,14 @@ async fn passes(trouble: &Trouble) -> Result<(), String> {
     }
     let status = world.status();
     let waits: Vec<&str> = status.before.waiting_for.iter().map(|wait| wait.action.as_str()).collect();
-    if status.is_ready() != trouble.is_ready || trouble.waits.is_some_and(|action| !waits.contains(&action)) {
-        return broken(&world, format!("Ready {}, waits for {waits:?}", status.is_ready()));
+    let is_stalled = status.condition(ConditionType::Stalled).is_some_and(|is| is.status == Truth::True);
+    if (status.is_ready(), is_stalled, &*waits) != (trouble.is_ready, trouble.is_stalled, trouble.waits) {
+        let what = format!("Ready {}, Stalled {is_stalled}, waits for {waits:?}", status.is_ready());
+        return broken(&world, what);
+    }
+    let remedy = trouble.told.2.row().remedy;
+    if !remedy.contains(trouble.remedy) {
+        return broken(&world, format!("its remedy is {remedy:?}"));
     }
     world.run_for(HOUR).await;
     let written = world.cluster.written_count();

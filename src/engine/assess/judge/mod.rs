@@ -67,19 +67,29 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::Registered => on_number(scene, number::registered),
         ConditionType::Healthy => on_number(scene, health::healthy),
         ConditionType::WebhookRouted => on_number(scene, settings::webhook),
-        ConditionType::ProfileSynced => on_number(scene, settings::profile),
-        ConditionType::UsernameClaimed => on_number(scene, settings::username),
-        ConditionType::OfficialAccount => on_number(scene, settings::official),
+        ConditionType::ProfileSynced => on_registered(scene, settings::profile),
+        ConditionType::UsernameClaimed => on_registered(scene, settings::username),
+        ConditionType::OfficialAccount => on_registered(scene, settings::official),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
-        ConditionType::RegistrationSynced => on_number(scene, settings::registration),
-        ConditionType::AppSynced => on_number(scene, settings::app),
+        ConditionType::RegistrationSynced => on_registered(scene, settings::registration),
+        ConditionType::AppSynced => on_registered(scene, settings::app),
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.
         ConditionType::CredentialsValid | ConditionType::IdentityConfirmed | ConditionType::AppWebhookSet => {
             Judged::Keep
         }
+    }
+}
+
+/// Of what only a registered number has. That one reads as not registered for some minutes says nothing of it.
+fn on_registered(scene: &Scene<'_>, judge: fn(&Scene<'_>, &Number) -> Judged) -> Judged {
+    match scene.place {
+        Place::Here(_) if scene.was_true(ConditionType::Registered) && scene.is_platform_doubted() => {
+            Judged::Keep
+        }
+        _ => on_number(scene, judge),
     }
 }
 

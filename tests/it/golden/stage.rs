@@ -50,7 +50,8 @@ use whatsapp_operator::{
         may_work::MayWork,
         observe::{prove, whole},
         pass::{
-            Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written, pass,
+            Done, Ids, Input, Live, ReadError, Record, Records, Shell, WriteError, may_have_written,
+            no_other, pass,
         },
         picture::PictureBytes,
         secret::{SecretRead, Secrets, Volatile, credential_fact},
@@ -417,6 +418,11 @@ impl Stage {
         serde_json::to_value(lock(&self.shelf.object).status.clone()).expect("JSON")
     }
 
+    /// Where its Meta is.
+    pub fn url(&self) -> &str {
+        &self.address
+    }
+
     /// Time passes without any action.
     pub fn pass_time(&self, by: Duration) {
         self.sandbox.advance(by);
@@ -751,6 +757,7 @@ impl Stage {
             process: self.process.clone(),
             volatile: self.volatile.clone(),
             unwritten: Arc::default(),
+            is_of_another: no_other(),
         };
         let written = lock(&self.shelf.written).len();
         let (secrets, shelf) = (self.secrets.clone(), self.shelf.clone());

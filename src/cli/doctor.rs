@@ -37,8 +37,9 @@ use crate::{
 The links: token, scopes, app, portfolio, account, subscription, number, name,
 code, registration, webhook, payment, health. Each has a mark: ok, warn (it
 works with a flaw, or nobody but the operator or Meta has to act), broken (a
-person has to act), not checked. Credentials of a portfolio come from where
-plan takes them.
+person has to act), not checked. The line with > is the one to begin with: the
+first that is broken, else the first that does not hold yet. Credentials of a
+portfolio come from where plan takes them.
 
 Exit codes: 0 nothing is broken, 3 something is, 1 error: also when nothing is
 known to be broken and something could not be read; it is named.")]

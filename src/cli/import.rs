@@ -12,7 +12,7 @@ mod sort;
 mod target;
 mod yaml;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -35,9 +35,12 @@ use super::{
 pub use args::ImportArgs;
 use draft::{Draft, Place};
 use page::Page;
-use seen::Seen;
+use seen::{About, Seen};
 use sort::{Left, sort};
 use target::Target;
+
+/// Longer than any run.
+const RUN: Duration = Duration::from_secs(60 * 60);
 
 /// Prints manifests.
 ///
@@ -45,7 +48,8 @@ use target::Target;
 ///
 /// When there are no credentials, or they reach nothing. When a part could not be read, the rest is printed before.
 pub async fn import(args: &ImportArgs) -> Ending {
-    let limits = Limits::default();
+    // What is read once serves for every number, however long the run takes.
+    let limits = Limits { fresh_list: RUN, fresh_after_write: RUN, fresh_for_add: RUN, ..Limits::default() };
     let mut settings = Settings {
         base_url: args.graph_url.clone(),
         version: args.graph_version.clone(),
@@ -75,8 +79,11 @@ pub async fn import(args: &ImportArgs) -> Ending {
     }
     left.sort();
     settle(&mut drafts, &planner, &known, &place, &desired.namespace).await?;
+    let accounts = drafts.iter().map(|draft| draft.kept.entry.account.clone()).collect();
+    let about = About::read(accounts, &known, planner.started).await;
     let name = known.observed.business.known().and_then(|facts| facts.name.as_deref());
-    let page = Page { desired: &desired, manifest: &manifest, is_there, name, place, drafts, left, seen };
+    let page =
+        Page { desired: &desired, manifest: &manifest, is_there, name, place, drafts, left, seen, about };
     render::out(&page.text())?;
     page.ending()
 }

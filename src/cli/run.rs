@@ -51,6 +51,9 @@ pub struct RunArgs {
     /// Without a successful look for this long, Ready becomes Unknown.
     #[arg(long, env = "WHATSAPP_OPERATOR_UNSEEN_AFTER", default_value = "6h", value_parser = duration, value_name = "TIME")]
     pub unseen_after: Duration,
+    /// The longest time between two looks at a number that needs nothing, whatever `interval` its channel asks for.
+    #[arg(long, env = "WHATSAPP_OPERATOR_LONGEST_INTERVAL", default_value = "24h", value_parser = duration, value_name = "TIME")]
+    pub longest_interval: Duration,
     /// Channels worked on at the same time. One that waits for Meta or for a Secret does not count.
     #[arg(long, env = "WHATSAPP_OPERATOR_CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "NUMBER")]
     pub concurrency: u16,
@@ -135,7 +138,12 @@ pub struct RunArgs {
 impl RunArgs {
     /// The policy's numbers, with those that flags may change.
     pub fn limits(&self) -> Limits {
-        Limits { fresh_list: self.list_freshness, unseen: self.unseen_after, ..Limits::default() }
+        Limits {
+            fresh_list: self.list_freshness,
+            unseen: self.unseen_after,
+            longest_interval: self.longest_interval,
+            ..Limits::default()
+        }
     }
 
     /// The name of the Lease. Operators that watch other labels work at the same time, so they do not share one.
@@ -273,6 +281,26 @@ mod tests {
         assert_eq!(of("shard=a,team"), of("team, shard == a"), "it is the same selection");
         assert_ne!(of("shard=a"), of("shard=b"));
         assert_eq!(named(&["--watch-label-selector=shard=a", "--leader-election-name=mine"]), "mine");
+    }
+
+    #[test]
+    fn flags_set_the_limits_that_an_operator_may_change() {
+        #[derive(clap::Parser)]
+        struct Run {
+            #[command(flatten)]
+            args: RunArgs,
+        }
+        let limits = |flags: &[&str]| {
+            let run: Run = clap::Parser::parse_from([&["run"], flags].concat());
+            run.args.limits()
+        };
+        assert_eq!(limits(&[]), Limits::default());
+        let set = limits(&["--list-freshness=1m", "--unseen-after=2h", "--longest-interval=3h"]);
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(
+            (set.fresh_list, set.unseen, set.longest_interval),
+            (Duration::from_secs(60), hours(2), hours(3))
+        );
     }
 
     #[test]

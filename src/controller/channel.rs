@@ -479,6 +479,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let met = self.state.soft().met.clone();
         let desired = match lower::channel(&channel) {
             Ok(mut desired) => {
+                desired.interval = self.ctx.shell.limits.interval(desired.interval);
                 if let Some(met) = met {
                     desired.consents = desired.consents.met(Some(&met), self.now());
                 }

@@ -391,7 +391,11 @@ async fn a_duration_that_the_schema_takes_is_one_to_the_operator() {
         ("", false),
     ];
     for (sample, is_one) in samples {
-        for (value, flag) in [("listFreshness", "--list-freshness"), ("unseenAfter", "--unseen-after")] {
+        for (value, flag) in [
+            ("listFreshness", "--list-freshness"),
+            ("unseenAfter", "--unseen-after"),
+            ("longestInterval", "--longest-interval"),
+        ] {
             let taken = helm(plane, &["template", "x", &chart, "--set-string", &format!("{value}={sample}")]);
             assert_eq!(taken.status.success(), is_one, "{value}={sample}");
             let args = ["whatsapp-operator", "run", flag, sample].map(Into::into);

@@ -196,6 +196,7 @@ fn a_time_without_end_is_refused_with_its_flag() {
     for (args, flag) in [
         (&["run", "--list-freshness"][..], "--list-freshness"),
         (&["run", "--unseen-after"], "--unseen-after"),
+        (&["run", "--longest-interval"], "--longest-interval"),
         (&["send-code", "a", "--timeout"], "--timeout"),
         (&["retry", "a", "--timeout"], "--timeout"),
         (&["code", "a", "--timeout"], "--timeout"),

@@ -103,7 +103,7 @@ async fn delete(rig: &Rig, kind: &str, names: &[&str]) {
     kubectl(rig, &args).await;
 }
 
-async fn until_gone(rig: &Rig, kind: &str, name: &str, limit: Duration) {
+pub async fn until_gone(rig: &Rig, kind: &str, name: &str, limit: Duration) {
     let deadline = Instant::now() + limit;
     while let Some(found) = rig.find(kind, name).await {
         assert!(Instant::now() < deadline, "{name} does not go: {found:#}\n{}", rig.logs());
@@ -112,7 +112,7 @@ async fn until_gone(rig: &Rig, kind: &str, name: &str, limit: Duration) {
 }
 
 /// The event of a reason about an object, once it is there.
-async fn event(rig: &Rig, name: &str, reason: &str) -> String {
+pub async fn event(rig: &Rig, name: &str, reason: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let listed: Value =

@@ -15,7 +15,7 @@ use whatsapp_operator::sandbox::{
 
 use crate::cli::{editor, run_as, stderr, stdout};
 use crate::kept;
-use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, free_address};
+use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition, free_address};
 
 const KEPT: &str = "tests/it/doctor";
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -311,6 +311,42 @@ const STATES: &[State] = &[
         spec: "",
     },
     State {
+        name: "declined-and-payment",
+        code: 3,
+        link: Some("Name"),
+        change: |world| {
+            fresh(world).name_status = "DECLINED".to_owned();
+            let health = blocked(141_006, "There is a payment problem.");
+            number(world).raw.insert("health_status".to_owned(), health);
+        },
+        faults: none,
+        spec: "",
+    },
+    State {
+        name: "in-review-and-payment",
+        code: 3,
+        link: Some("Payment"),
+        change: |world| {
+            account(world).account_review_status = "PENDING".to_owned();
+            let health = blocked(141_006, "There is a payment problem.");
+            number(world).raw.insert("health_status".to_owned(), health);
+        },
+        faults: none,
+        spec: "",
+    },
+    State {
+        name: "not-subscribed-and-blocked",
+        code: 3,
+        link: Some("Health"),
+        change: |world| {
+            account(world).subscriptions.clear();
+            let health = blocked(141_010, "The account violated a policy.");
+            number(world).raw.insert("health_status".to_owned(), health);
+        },
+        faults: none,
+        spec: "",
+    },
+    State {
         name: "numbers-not-read",
         code: 1,
         link: None,
@@ -455,12 +491,27 @@ async fn each_state_breaks_at_its_link_and_nothing_is_written() {
         assert!(!said(&text).contains(TOKEN) && !said(&json).contains(TOKEN), "{}: a token", state.name);
         assert!(!said(&text).contains('\u{202e}'), "{}: a character that acts", state.name);
         assert!(desk.sandbox.effects().is_empty(), "{}: an effect at Meta", state.name);
+        // The first that is broken is the first, whatever needs no person before it.
+        let broken = links(&report).iter().find(|link| link["mark"] == "Broken");
+        if let Some(broken) = broken {
+            assert_eq!(broken["link"].as_str(), state.link, "{}: {report:#}", state.name);
+        }
+        let marked: Vec<String> = stdout(&text).lines().filter_map(marked).collect();
+        let expected: Vec<String> = state.link.iter().map(|link| link.to_lowercase()).collect();
+        assert_eq!(marked, expected, "{}: without colours, too", state.name);
         let links: Vec<&str> = links(&report).iter().filter_map(|link| link["link"].as_str()).collect();
         assert_eq!(links.len(), 13, "{}: every link has its line", state.name);
         differences
             .extend(kept::difference(&format!("{KEPT}/{}.snap", state.name), &kept::wrapped(&chain(&text))));
     }
     assert!(differences.is_empty(), "{}\nwritten anew by make golden", differences.join("\n"));
+}
+
+/// The link of a line that is marked as the first that does not hold.
+fn marked(line: &str) -> Option<String> {
+    let marked = line.trim_start().strip_prefix("> ")?;
+    let link = ["broken", "warn"].iter().find_map(|mark| marked.strip_prefix(mark))?;
+    Some(link.split_whitespace().next()?.to_owned())
 }
 
 /// A message may name a time, and how far it is.
@@ -585,6 +636,144 @@ async fn it_works_without_an_operator_and_writes_nothing_to_the_cluster() {
         .collect();
     assert!(writes.is_empty(), "{writes:?}");
     assert!(rig.sandbox.effects().is_empty(), "an effect at Meta");
+}
+
+/// The condition of a status that a link tells of.
+const TOLD_BY: [(&str, &str); 8] = [
+    ("Account", "AccountUsable"),
+    ("Number", "NumberAdded"),
+    ("Name", "DisplayNameApproved"),
+    ("Code", "NumberVerified"),
+    ("Registration", "Registered"),
+    ("Webhook", "WebhookRouted"),
+    ("Payment", "PaymentReady"),
+    ("Health", "Healthy"),
+];
+
+/// Which of these links say something else than the status.
+fn contradictions(links: &Value, status: &Value) -> Vec<String> {
+    let links = links.as_array().expect("links");
+    let mark = |link: &str| links.iter().find(|one| one["link"] == link).and_then(|one| one["mark"].as_str());
+    let is_told = |(link, kind): &(&str, &str)| {
+        let condition = condition(status, kind).unwrap_or_else(|| panic!("no {kind}: {status:#}"));
+        match (condition["status"].as_str(), mark(link)) {
+            (Some("True"), Some("Ok"))
+            | (Some("False"), Some("Broken"))
+            | (Some("Unknown"), Some("NotChecked")) => None,
+            (is, mark) => Some(format!("{link} is {mark:?}, and {kind} {is:?}: {condition}")),
+        }
+    };
+    TOLD_BY.iter().filter_map(is_told).collect()
+}
+
+/// Beside an operator that works, in every namespace, with channels that are at rest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_says_what_the_status_says_while_an_operator_works_and_writes_nothing() {
+    const CRM: &str = "200000000000008";
+    let mut rig = Rig::apart("doctor-all").await;
+    rig.sandbox.add_account(Account::new(OTHER_ACCOUNT, BUSINESS, "Acme Shop"));
+    assert!(rig.sandbox.set_field(ACCOUNT, "subscriptions", json!({APP: {}})));
+    assert!(rig.sandbox.subscribe(OTHER_ACCOUNT, App::new(CRM, "Acme CRM")));
+    assert!(rig.sandbox.set_field(OTHER_ACCOUNT, "subscriptions", json!({APP: {}, CRM: {}})));
+    let digits = |n: usize| format!("551191234567{n}");
+    for (n, account, callback) in [
+        (1, ACCOUNT, HOOK),
+        (2, ACCOUNT, "https://elsewhere.example/wa"),
+        (3, OTHER_ACCOUNT, HOOK),
+        (4, ACCOUNT, HOOK),
+    ] {
+        let mut number =
+            Number::new(&format!("10000000000077{n}"), account, &digits(n), "Acme Support").registered(PIN);
+        number.name_status = "APPROVED".to_owned();
+        number.webhook.callback = Some(callback.to_owned());
+        rig.sandbox.add_number(number);
+    }
+    rig.apply(&json!({
+        "apiVersion": "v1", "kind": "Secret", "stringData": {"verify": "word"},
+        "metadata": {"name": "bot", "labels": {"whatsapp-operator.dev/use": "verify-token"}},
+    }))
+    .await;
+    let hook = json!({"callbackUrl": HOOK, "verifyTokenSecretRef": {"name": "bot", "key": "verify"}});
+    for (n, name, account) in [(1, "well", ACCOUNT), (2, "elsewhere", ACCOUNT), (3, "shared", OTHER_ACCOUNT)]
+    {
+        let spec = json!({"accountId": account, "driftPolicy": "Report", "webhook": hook});
+        rig.channel(name, &format!("+{}", digits(n)), spec).await;
+    }
+    // No operator looks after this one.
+    let beside = rig.plane.namespace("doctor-beside").await;
+    rig.secret(&format!("{beside}/acme-meta"), json!({"token": rig.token})).await;
+    rig.apply(&json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+        "metadata": {"name": "acme", "namespace": beside},
+        "spec": {
+            "businessId": BUSINESS,
+            "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}},
+        },
+    }))
+    .await;
+    rig.channel(&format!("{beside}/alone"), &format!("+{}", digits(4)), json!({"accountId": ACCOUNT})).await;
+    rig.start().await;
+    for (name, ready, reason) in
+        [("well", "True", None), ("elsewhere", "False", Some("WebhookDiffers")), ("shared", "True", None)]
+    {
+        rig.until_condition(name, "Ready", ready, reason).await;
+    }
+    rig.apply(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "doctor"}})).await;
+    let subject = format!("--serviceaccount={}:doctor", rig.namespace);
+    let bind = ["create", "clusterrolebinding", "doctor", "--clusterrole=cluster-admin", &subject];
+    assert!(rig.plane.kubectl(bind).await.status.success());
+    let kubeconfig = rig.plane.service_account_kubeconfig(&rig.namespace, "doctor").await;
+    let mark = rig.at_rest().await;
+    let effects = rig.sandbox.effects().len();
+
+    let args = ["doctor", "-A", "-o", "json", "--graph-url", &rig.graph_url.clone()];
+    let output = run_as(&kubeconfig, &rig, &args, "").await;
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert!(!said(&output).contains(&rig.token), "a token in the output");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let all = report["channels"].as_array().expect("channels");
+    let of = |name: &str| all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("{report:#}"));
+    assert_eq!((all.len(), &report["broken"], &report["notRead"]), (4, &json!(1), &json!(0)), "{report:#}");
+    assert_eq!(of("alone")["namespace"], beside.as_str());
+    for name in ["well", "elsewhere", "shared"] {
+        let status = &rig.get(name).await["status"];
+        let wrong = contradictions(&of(name)["links"], status);
+        assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{:#}", of(name));
+        // What comes first is what Ready says, and who acts is who the status waits for.
+        let ready = condition(status, "Ready").expect("Ready");
+        let next = &of(name)["next"];
+        if ready["status"] == "True" {
+            assert!(next.is_null(), "{name}: {next:#}");
+        } else {
+            let told = (&next["reason"], &next["waitingFor"]["action"], &next["waitingFor"]["actor"]);
+            let waits = &status["waitingFor"][0];
+            assert_eq!(told, (&ready["reason"], &waits["action"], &waits["actor"]), "{name}: {next:#}");
+        }
+    }
+    assert_eq!(of("elsewhere")["next"]["link"], "Webhook", "{:#}", of("elsewhere"));
+    let read = |name: &str, link: &str| {
+        let links = of(name)["links"].as_array().expect("links");
+        let link = links.iter().find(|one| one["link"] == link).expect("the link");
+        link["read"].as_str().expect("text").to_owned()
+    };
+    assert!(read("elsewhere", "Webhook").contains("https://elsewhere.example/wa"), "{:#}", of("elsewhere"));
+    assert!(read("shared", "Subscription").contains(CRM), "{:#}", of("shared"));
+    assert!(!read("well", "Subscription").contains(CRM), "{:#}", of("well"));
+    let portfolio = rig.get_of("wap", "acme").await;
+    let accounts = portfolio["status"]["accounts"].as_array().expect("accounts");
+    let of_account = accounts.iter().find(|one| one["id"] == OTHER_ACCOUNT).expect("the account");
+    assert_eq!(of_account["apps"]["others"][0]["id"], CRM, "{portfolio:#}");
+
+    let by_doctor = rig.plane.audit_since(mark).await;
+    let by_doctor: Vec<_> = by_doctor
+        .into_iter()
+        .filter(|entry| entry.is_from_service_account(&rig.namespace, "doctor"))
+        .collect();
+    assert!(by_doctor.len() > 3, "it reads: {by_doctor:?}");
+    assert!(!by_doctor.iter().any(|entry| entry.is_write()), "{by_doctor:?}");
+    assert_eq!(rig.sandbox.effects().len(), effects, "an effect at Meta");
+    let writes = rig.writes_since(mark).await;
+    assert!(writes.is_empty(), "nobody had to write anything after it: {writes:#?}");
 }
 
 /// A portfolio is set up before its first channel, and that is when its token is wrong.

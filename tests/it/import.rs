@@ -6,13 +6,19 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use whatsapp_operator::engine::observed::OtherApp;
 use whatsapp_operator::escape;
 use whatsapp_operator::run::picture::png;
-use whatsapp_operator::sandbox::{Account, Fault, FaultKind, Match, Number, Sandbox, Token};
+use whatsapp_operator::sandbox::{
+    Account, App, DEMO_APP_SECRET, DEMO_TOKEN, Fault, FaultKind, Match, Number, Sandbox, Switches, Token,
+    What,
+};
 
 use crate::cli::{editor, run_as, stderr, stdout};
 use crate::golden::stage::Stage;
@@ -88,9 +94,20 @@ async fn a_number_in_any_state_is_imported_applied_and_stays_as_it_is() {
             Some(_) => Becomes::Managed,
         };
         assert_eq!(is, state.becomes, "{}\n{text}", state.name);
+        if let Some(line) = state.says {
+            let comments = comments(&text, state.phone);
+            assert!(comments.contains(&line), "{}: {line}\n{comments:#?}", state.name);
+        }
     }
     let portfolio = portfolio(&text);
-    let played = channels.values().map(|channel| tokio::spawn(played(channel.clone(), portfolio.clone())));
+    // What time alone makes of the same Meta.
+    let idle = channels.values().next().expect("a channel").clone();
+    let alone = stage(idle, portfolio.clone()).await;
+    pass_a_month(&alone);
+    let text: Arc<str> = imported(&alone).await.into();
+    let played = channels
+        .values()
+        .map(|channel| tokio::spawn(played(channel.clone(), portfolio.clone(), text.clone())));
     let mut unexpected = Vec::new();
     for (status, channel) in futures::future::join_all(played).await.into_iter().zip(channels.values()) {
         let status = status.expect("it is played");
@@ -105,37 +122,156 @@ async fn a_number_in_any_state_is_imported_applied_and_stays_as_it_is() {
     assert_eq!(unexpected, [""; 0]);
 }
 
-/// The operator works on it for a month, and Meta is as it was.
-async fn played(mut channel: Value, mut portfolio: Value) -> Value {
+/// The lines of the comment above the channel of a number.
+fn comments<'a>(text: &'a str, phone: &str) -> Vec<&'a str> {
+    let is_its = |document: &&str| document.contains(&format!("phoneNumber: \"{phone}\""));
+    let document = text.split("\n---\n").find(is_its).expect("a channel");
+    document.lines().filter_map(|line| line.strip_prefix("# ")).collect()
+}
+
+/// The hours between the looks of a month.
+const MONTH: [u64; 7] = [1, 6, 24, 48, 96, 240, 360];
+
+fn pass_a_month(stage: &Stage) {
+    stage.pass_time(Duration::from_secs(MONTH.iter().sum::<u64>() * 3600));
+}
+
+/// A cluster with this channel, on a Meta in every state.
+async fn stage(mut channel: Value, mut portfolio: Value) -> Stage {
     for object in [&mut channel, &mut portfolio] {
         object["metadata"]["namespace"] = json!("shop");
     }
-    let name = channel["metadata"]["name"].as_str().expect("a name").to_owned();
-    let mut stage = Stage::new(channel, portfolio, &[]).await;
+    let stage = Stage::new(channel, portfolio, &[]).await;
     fill(&stage.sandbox);
-    let before: Vec<_> = STATES.iter().map(|state| shown(&stage.sandbox, &state.number().id)).collect();
+    stage
+}
+
+/// What is imported from the Meta of a stage. Not all at once: each is a process.
+async fn imported(stage: &Stage) -> String {
+    static ROOM: Semaphore = Semaphore::const_new(2);
+    let _place = ROOM.acquire().await.expect("it stays open");
+    let url = stage.url().to_owned();
+    let import = move || {
+        let token = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(token.path(), DEMO_TOKEN).expect("written");
+        let file = format!("acme={}", token.path().display());
+        run(&["import", "--token-file", &file, "--graph-url", &url, "--business", BUSINESS], &[], "")
+    };
+    let output = tokio::task::spawn_blocking(import).await.expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    stdout(&output)
+}
+
+/// The operator works on it for a month, and Meta is as it was: what is imported then is what is imported where it never
+/// worked. `text`: that.
+async fn played(channel: Value, portfolio: Value, text: Arc<str>) -> Value {
+    let name = channel["metadata"]["name"].as_str().expect("a name").to_owned();
+    let mut stage = stage(channel, portfolio).await;
+    let before = shown(&stage.sandbox);
     stage.rest().await;
     let status = stage.status();
-    for hours in [1, 6, 24, 48, 96, 240, 360] {
+    for hours in MONTH {
         stage.pass_time(Duration::from_secs(hours * 3600));
         stage.rest().await;
     }
     let effects = stage.sandbox.effects();
     assert!(effects.is_empty(), "{name}: {effects:?}");
     assert_eq!(writes(&stage.sandbox), [""; 0], "{name}");
-    let after: Vec<_> = STATES.iter().map(|state| shown(&stage.sandbox, &state.number().id)).collect();
-    assert_eq!(after, before, "{name}");
+    assert_eq!(shown(&stage.sandbox), before, "{name}");
+    assert_eq!(imported(&stage).await, *text, "{name}");
     status
 }
 
-/// A number as Meta keeps it, without what time alone changes.
-fn shown(sandbox: &Sandbox, id: &str) -> Value {
-    let mut number = sandbox.snapshot()["world"]["numbers"][id].clone();
-    let members = number.as_object_mut().expect("a number");
-    for by_time in ["code_verification_status", "name_status", "new_name_status", "verified", "late"] {
-        members.remove(by_time);
+/// Numbers, accounts and apps as Meta keeps them, without what time alone changes of a number.
+fn shown(sandbox: &Sandbox) -> Value {
+    let world = &sandbox.snapshot()["world"];
+    let mut numbers = world["numbers"].clone();
+    for state in STATES {
+        let number = numbers[state.number().id].as_object_mut().expect("a number");
+        for by_time in ["code_verification_status", "name_status", "new_name_status", "verified", "late"] {
+            number.remove(by_time);
+        }
     }
-    number
+    let kept = json!({"numbers": numbers, "accounts": world["accounts"], "apps": world["apps"]});
+    assert!(kept.as_object().is_some_and(|all| all.values().all(|one| one.as_object().is_some())));
+    kept
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_account_has_for_all_its_numbers_is_told_once() {
+    let desk = Desk::new().await;
+    for (n, digits) in [(7, DIGITS), (8, "5511912345679")] {
+        desk.sandbox.add_number(
+            Number::new(&format!("10000000000077{n}"), ACCOUNT, digits, "Acme").registered("135790"),
+        );
+    }
+    for (id, name) in [("200000000000008", "Acme CRM"), ("200000000000009", OtherApp::OF_META)] {
+        assert!(desk.sandbox.subscribe(ACCOUNT, App::new(id, name)));
+    }
+    let subscriptions = json!({
+        APP: {"callback": "https://old.acme.example/wa"}, "200000000000008": {}, "200000000000009": {},
+    });
+    assert!(desk.sandbox.set_field(ACCOUNT, "subscriptions", subscriptions));
+    let output = of_business(&desk);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = stdout(&output);
+    let head = text.split("\napiVersion:").next().expect("a comment");
+    let (_, told) = head.split_once("# Of account ").expect("what an account has");
+    assert_eq!(
+        told.lines().take(5).collect::<Vec<_>>(),
+        [
+            "300000000000001 \"Acme\" this stays as it is and is not managed:",
+            "#   its time zone (America/Sao_Paulo, number 25 of Meta's)",
+            "#   its own webhook, for numbers that have none: https://old.acme.example/wa",
+            "#   a subscribed app of somebody else, which gets every message too (\"Acme CRM\", id 200000000000008)",
+            "#   a subscribed app of Meta's, which gets every message too (\"WA DevX Webhook Events 1P App\", id 200000000000009)",
+        ],
+        "{text}"
+    );
+    assert_eq!(text.matches("# Of account").count(), 1, "{text}");
+    // What is not shown to this token is left out, and what is not answered makes the import not whole.
+    let denied =
+        json!({"error": {"message": "(#200) Permissions error", "type": "OAuthException", "code": 200}});
+    for (kind, code) in [(FaultKind::Error { envelope: denied }, 0), (FaultKind::Status { code: 503 }, 1)] {
+        desk.sandbox.inject(Fault { on: Match::on("GET", "subscribed_apps"), kind });
+        let output = of_business(&desk);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(!stdout(&output).contains("Acme CRM"), "{}", said(&output));
+        let what = "not read: the apps that are subscribed to account 300000000000001";
+        assert_eq!(stderr(&output).contains(what), code == 1, "{}", said(&output));
+        assert_eq!(channels(&stdout(&output)).len(), 2, "{}", said(&output));
+        desk.sandbox.clear_faults();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_profile_that_meta_does_not_show_is_named_and_makes_the_import_not_whole() {
+    const HIDDEN: &str =
+        "The profile is not shown in the list of numbers, so it stays as it is and is not managed.";
+    let desk = Desk::new().await;
+    let mut number = Number::new("100000000000777", ACCOUNT, DIGITS, "Acme").registered("135790");
+    number.profile.about = Some("Open".to_owned());
+    desk.sandbox.add_number(number);
+    desk.sandbox
+        .add_number(Number::new("100000000000778", ACCOUNT, "5511912345679", "Acme Loja").coexisting());
+    let output = of_business(&desk);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(channels(&stdout(&output))[NUMBER]["spec"]["profile"]["about"], "Open");
+    assert!(!stdout(&output).contains(HIDDEN), "{}", said(&output));
+    desk.sandbox.set_switches(Switches { profile_expansion: false, ..desk.sandbox.switches() });
+    let output = of_business(&desk);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let text = stdout(&output);
+    let all = channels(&text);
+    assert!(all.len() == 2 && all[NUMBER]["spec"]["profile"].is_null(), "{text}");
+    assert!(comments(&text, NUMBER).contains(&HIDDEN), "{text}");
+    // That of a number of the app is written there, and is managed by no channel.
+    assert!(!comments(&text, "+5511912345679").contains(&HIDDEN), "{text}");
+    assert!(stderr(&output).contains("not read: the profile of 1 number"), "{}", said(&output));
+    assert!(
+        text.lines().any(|line| line.starts_with("# Not read") && line.contains("the profile of 1 number"))
+    );
+    assert_eq!(writes(&desk.sandbox), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -397,7 +533,20 @@ async fn a_cluster_takes_what_is_imported_and_the_operator_writes_nothing_at_met
 /// What somebody has who keeps manifests and Secrets, and lost the cluster: no status, and no attempts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up_again_without_a_write() {
-    let mut rig = Rig::with_portfolio("again").await;
+    let mut rig = Rig::new("again").await;
+    rig.sandbox.add_app(App::new(APP, "Acme Ops").with_secret(DEMO_APP_SECRET));
+    let credentials = json!({"token": rig.token, "appSecret": DEMO_APP_SECRET});
+    rig.secret("acme-meta", credentials.clone()).await;
+    let of_business = json!({
+        "credentials": {"appSecretRef": {"name": "acme-meta", "key": "appSecret"}},
+        "appWebhook": {
+            "callbackUrl": "https://bot.acme.example/app", "fields": ["messages", "account_update"],
+            // The app has an address of somebody else at first.
+            "adopt": true,
+            "verifyTokenSecretRef": {"name": "bot", "key": "verify"},
+        },
+    });
+    rig.portfolio("acme", of_business.clone()).await;
     rig.secret("bot", json!({"verify": "word-for-the-handshake"})).await;
     let namespace = rig.namespace.clone();
     let label = ["label", "secret", "bot", "whatsapp-operator.dev/use=verify-token", "-n", &namespace];
@@ -406,6 +555,7 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
         "accountId": ACCOUNT,
         "acknowledge": ["ReregisterForStorageRegion"],
         "registration": {"storageRegion": "BR"},
+        "username": "acme.support",
         "profile": {
             "about": "Open 9-17", "websites": ["https://acme.example"], "vertical": "RETAIL",
             "pictureRef": {"configMapKeyRef": {"name": "acme-logo", "key": "logo.png"}},
@@ -425,6 +575,10 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     let ready = rig.onboard("support", NUMBER).await;
     rig.until_condition("support", "WebhookRouted", "True", None).await;
     rig.until_condition("support", "ProfileSynced", "True", None).await;
+    rig.until_condition("support", "UsernameClaimed", "True", None).await;
+    rig.until_condition_of("wap", "acme", "AppWebhookSet", "True", Some("AppWebhookMatches")).await;
+    let set = |what: &What| matches!(what, What::UsernameClaimed { .. } | What::AppWebhookSet { .. });
+    assert_eq!(rig.sandbox.count(set), 2, "both were written, once");
     rig.at_rest().await;
     let pin = rig.get_of("Secret", "support-pin").await;
 
@@ -436,7 +590,7 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     let (effects, posts) = (rig.sandbox.effects(), writes(&rig.sandbox));
     let counted = rig.sandbox.counters();
 
-    rig.secret("acme-meta", json!({"token": rig.token})).await;
+    rig.secret("acme-meta", credentials).await;
     rig.secret("bot", json!({"verify": "word-for-the-handshake"})).await;
     assert!(rig.plane.kubectl(label).await.status.success());
     rig.apply(&json!({
@@ -444,9 +598,11 @@ async fn an_empty_cluster_with_the_old_manifests_and_secrets_takes_everything_up
     }))
     .await;
     rig.apply(&picture).await;
-    rig.portfolio("acme", json!({})).await;
+    rig.portfolio("acme", of_business).await;
     rig.channel("support", NUMBER, spec).await;
     rig.start().await;
+    rig.until_condition_of("wap", "acme", "AppWebhookSet", "True", Some("AppWebhookMatches")).await;
+    rig.until_condition("support", "UsernameClaimed", "True", None).await;
     let again = rig.until_condition("support", "Ready", "True", None).await;
     rig.until_condition("support", "WebhookRouted", "True", None).await;
     rig.until_condition("support", "ProfileSynced", "True", None).await;

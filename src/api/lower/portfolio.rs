@@ -16,7 +16,7 @@ use super::{
 };
 use crate::api::v1alpha1::{self as v1, WhatsAppPortfolio};
 use crate::engine::{
-    assess::portfolio::PortfolioAssessment,
+    assess::portfolio::{MOST_ADOPTED, PortfolioAssessment},
     desired::{Access, DesiredAppWebhook, DesiredPortfolio},
     id::{AccountId, AppId, BusinessId, Fact},
     observed::Subscribed,
@@ -172,27 +172,27 @@ pub fn app_webhook(
     }
 }
 
-/// Addresses that are remembered as this object's, and those of others that it replaced.
+/// Addresses that are remembered as this object's.
 const MOST_WRITTEN: usize = 4;
 
 /// The same, with an address that is about to be written. It comes last; the oldest goes.
 pub fn with_written(mut seen: v1::AppWebhookSeen, url: &str) -> v1::AppWebhookSeen {
-    note(&mut seen.written, url);
+    note(&mut seen.written, url, MOST_WRITTEN);
     seen
 }
 
 /// The same, once Meta shows what was written: what was replaced by that is not replaced again.
 pub fn with_adopted(mut seen: v1::AppWebhookSeen) -> v1::AppWebhookSeen {
     if let Some(url) = seen.adopting.take() {
-        note(&mut seen.adopted, &url);
+        note(&mut seen.adopted, &url, MOST_ADOPTED);
     }
     seen
 }
 
-fn note(list: &mut Vec<String>, url: &str) {
+fn note(list: &mut Vec<String>, url: &str, most: usize) {
     list.retain(|noted| noted != url);
     list.push(url.to_owned());
-    let surplus = list.len().saturating_sub(MOST_WRITTEN);
+    let surplus = list.len().saturating_sub(most);
     list.drain(..surplus);
 }
 

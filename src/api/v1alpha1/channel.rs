@@ -149,7 +149,8 @@ pub struct WhatsAppChannelSpec {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub acknowledge: Vec<Acknowledgement>,
     /// How often a number that needs nothing is compared with Meta, as in 30m or 6h: at most 24h. What is below the operator's
-    /// --list-freshness counts as that, and so does a field that is left out.
+    /// --list-freshness counts as that, and so does a field that is left out. What is above its --longest-interval counts as
+    /// that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 16))]
     #[x_kube(validation = rule::interval())]

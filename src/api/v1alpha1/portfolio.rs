@@ -295,7 +295,8 @@ pub struct AppWebhookSeen {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub adopting: Option<String>,
-    /// Addresses of others that were replaced since the last edit, the last 4; they are not replaced again.
+    /// Addresses of others that were replaced since the last edit, at most 4; they are not replaced again, and with 4 of them
+    /// no other is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4), inner(length(max = 1024)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]

@@ -243,14 +243,17 @@ fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
     if let (Some(file), Some(line)) = (&one.file, one.line) {
         text.indent(2, paint(Tone::Faint, format!("{file}:{line}")));
     }
-    let broken = one.next.as_ref().and_then(|next| next.link);
+    // The link that Next is about.
+    let first = one.next.as_ref().and_then(|next| next.link);
     let rows: Vec<[Words; 3]> = one
         .links
         .iter()
         .map(|link| {
             let name = link.link.to_lowercase();
-            let name = if broken == Some(link.link) { paint(Tone::Strong, name) } else { name.into() };
-            [mark(link.mark), name, (&link.read).into()]
+            if first == Some(link.link) {
+                return [Words::from("> ") + mark(link.mark), paint(Tone::Strong, name), (&link.read).into()];
+            }
+            [mark(link.mark), name.into(), (&link.read).into()]
         })
         .collect();
     text.table(&rows);

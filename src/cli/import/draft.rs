@@ -12,7 +12,7 @@ use crate::cli::{
 };
 use crate::engine::{
     display_name::{is_same, written},
-    id::{CodeStatus, NameStatus, NumberStatus, PlatformType, Quality},
+    id::{CodeStatus, NameStatus, NumberStatus, OfficialStatus, PlatformType, Quality},
     observed::{self, Number},
     username::problem,
 };
@@ -73,7 +73,7 @@ impl Draft {
             let why = "Meta does not show its display name, which a channel has to say";
             return Err(Left::new(&kept.entry, why));
         };
-        let is_in_app = number.is_on_biz_app.value() == Some(&true);
+        let is_in_app = is_in_app(number);
         let spec = WhatsAppChannelSpec {
             portfolio_ref: PortfolioRef { name: place.portfolio.to_owned(), namespace: None },
             account_id: Some(kept.entry.account.to_string()),
@@ -127,6 +127,18 @@ impl Draft {
         findings.into_iter().find(|found| found.severity == Severity::Error).map(|found| found.message)
     }
 
+    /// Meta does not show the profile, which would be in the manifest otherwise: that of a number in the app is written there.
+    fn hides_profile(&self) -> bool {
+        let number = &self.kept.entry.number;
+        number.profile.value().is_none() && !is_in_app(number)
+    }
+
+    /// Whether something of a number that is in use is missing here, because Meta did not show it.
+    pub fn has_gap(&self) -> bool {
+        let number = &self.kept.entry.number;
+        self.hides_profile() && (number.profile.is_refused() || number.is_registered())
+    }
+
     /// The manifest.
     pub fn yaml(&self, place: &Place) -> Vec<String> {
         let mut spec = self.spec.clone();
@@ -145,6 +157,11 @@ impl Draft {
         }
         if let Some(why) = &self.without_profile {
             lines.push(format!("The profile stays as it is and is not managed: {why}"));
+        } else if self.hides_profile() {
+            lines.push(
+                "The profile is not shown in the list of numbers, so it stays as it is and is not managed."
+                    .to_owned(),
+            );
         }
         if let (Some(name), None) = (username(number), &self.spec.username) {
             let why = problem(name).map_or_else(String::new, |why| format!(": it {why}"));
@@ -163,7 +180,12 @@ impl Draft {
                 place.flag()
             ));
         }
-        let is_in_app = number.is_on_biz_app.value() == Some(&true);
+        if let Some(url) = number.webhook.value().and_then(|webhook| webhook.account.as_deref()) {
+            lines.push(format!("The webhook of its account stays as it is and is not managed: {url}"));
+        }
+        lines.extend(request(number));
+        lines.push(UNSEEN.to_owned());
+        let is_in_app = is_in_app(number);
         let has_pin = number.is_pin_enabled.value().copied().unwrap_or(number.is_registered());
         if has_pin && !is_in_app {
             lines.push("To register it once more, its PIN is needed, which Meta does not show:".to_owned());
@@ -171,6 +193,30 @@ impl Draft {
         }
         lines
     }
+}
+
+/// What no list of numbers tells, and a question for each number would be too much for.
+const UNSEEN: &str = "Not read, so left as they are and not managed: its profile picture, and the region that stores its messages, if it has one.";
+
+fn is_in_app(number: &Number) -> bool {
+    number.is_on_biz_app.value() == Some(&true)
+}
+
+/// What became of a request for an official business account.
+fn request(number: &Number) -> Option<String> {
+    let request = number.official.value()?;
+    let state = match &request.status {
+        OfficialStatus::NotStarted | OfficialStatus::Approved => return None,
+        OfficialStatus::Pending | OfficialStatus::UnderReview => "is open",
+        OfficialStatus::Rejected => "was rejected",
+        OfficialStatus::Expired | OfficialStatus::Cancelled => "has ended",
+        OfficialStatus::Other(_) => "is in a state that is not known here",
+    };
+    let why = request.message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!(
+        "Its request for an official business account {state} ({}), and is not managed{why}",
+        request.status.as_str()
+    ))
 }
 
 /// The command that makes a Secret of a file.

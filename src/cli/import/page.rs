@@ -1,19 +1,20 @@
 //! What is printed: manifests with comments. No secret is in it.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::Value;
 
 use crate::cli::{
     check::many,
     exit::{Ending, Exit, Problem},
+    plan::unread::Unread,
     render::Text,
 };
 use crate::engine::desired::DesiredPortfolio;
 
 use super::{
     draft::{Draft, Place},
-    seen::Seen,
+    seen::{About, Seen},
     sort::Left,
     yaml,
 };
@@ -30,6 +31,8 @@ pub struct Page<'a> {
     pub drafts: Vec<Draft>,
     pub left: Vec<Left>,
     pub seen: Seen,
+    /// Of each account with a number here.
+    pub about: Vec<About>,
 }
 
 impl Page<'_> {
@@ -71,9 +74,10 @@ impl Page<'_> {
             ),
             "Applying this changes nothing at Meta.".to_owned(),
         ];
-        lines.extend(self.seen.unread.iter().map(|unread| {
+        lines.extend(self.unread().map(|unread| {
             format!("Not read, so what is there is missing here: {}: {}", unread.what, unread.why)
         }));
+        lines.extend(self.about.iter().flat_map(About::comments));
         if !self.is_there {
             lines.push("Its credentials are not in here. Make their Secret first, with each text in a file of its own:".to_owned());
             let keys = [Some(&self.desired.access_token), self.desired.app_secret.as_ref()];
@@ -87,6 +91,17 @@ impl Page<'_> {
             ));
         }
         lines
+    }
+
+    /// Whatever is missing here because it was not read.
+    fn unread(&self) -> impl Iterator<Item = Cow<'_, Unread>> {
+        let of_accounts = self.about.iter().flat_map(|about| &about.unread);
+        let without = self.drafts.iter().filter(|draft| draft.has_gap()).count();
+        let profiles = (without > 0).then(|| {
+            let what = format!("the {} of {}", if without == 1 { "profile" } else { "profiles" }, many(without, "number"));
+            Unread::new(what, "not shown in the list of numbers, so not managed; the comments above the channels tell of which")
+        });
+        self.seen.unread.iter().chain(of_accounts).map(Cow::Borrowed).chain(profiles.map(Cow::Owned))
     }
 
     fn foot(&self) -> Vec<String> {
@@ -108,11 +123,10 @@ impl Page<'_> {
     ///
     /// When something could not be read.
     pub fn ending(&self) -> Ending {
-        if self.seen.unread.is_empty() {
+        let what: Vec<_> = self.unread().map(|unread| format!("{}: {}", unread.what, unread.why)).collect();
+        if what.is_empty() {
             return Ok(Exit::Done);
         }
-        let what: Vec<_> =
-            self.seen.unread.iter().map(|unread| format!("{}: {}", unread.what, unread.why)).collect();
         Err(Problem::new(format!("the import is not whole; not read: {}", what.join("; ")))
             .next("mend what Meta says about each, then import again: the names stay the same"))
     }

@@ -1,5 +1,7 @@
 //! What Meta shows of a portfolio's accounts and numbers.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -8,9 +10,12 @@ use crate::cli::{
     plan::{portfolio::Known, unread::Unread},
 };
 use crate::engine::{
+    failure::Failure,
     id::AccountId,
     look::Urgency,
+    observed::{OtherApp, Subscribed},
     portfolio::{Reach, Reachable},
+    timezone,
 };
 use crate::meta::port::Graph as _;
 
@@ -84,6 +89,81 @@ impl Seen {
         }
         Ok(Self { accounts, entries, unread })
     }
+}
+
+/// What an account has for all its numbers, which no channel of one of them says.
+#[derive(Debug)]
+pub struct About {
+    account: AccountId,
+    name: Option<String>,
+    /// Meta's number of its time zone.
+    time_zone: Option<String>,
+    apps: Option<Subscribed>,
+    pub unread: Vec<Unread>,
+}
+
+impl About {
+    /// Reads it of each of these accounts. What a plan asked for meanwhile is not asked for again.
+    pub async fn read(accounts: BTreeSet<AccountId>, known: &Known, now: Timestamp) -> Vec<Self> {
+        let Some(graph) = &known.graph else { return Vec::new() };
+        stream::iter(accounts)
+            .map(|id| async move {
+                let mut unread = Vec::new();
+                let facts = graph.account(&id, now, Urgency::Person).await;
+                let facts = told(facts, &format!("account {id}"), &mut unread);
+                let apps = graph.subscribed(&id, now, Urgency::Person).await;
+                let apps = told(apps, &format!("the apps that are subscribed to account {id}"), &mut unread);
+                let (name, time_zone) =
+                    facts.map(|facts| (facts.name.clone(), facts.timezone_id.clone())).unwrap_or_default();
+                Self { account: id, name, time_zone, apps, unread }
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await
+    }
+
+    /// What stays as it is, line by line.
+    pub fn comments(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        lines.extend(self.time_zone.as_deref().map(|id| {
+            let name = timezone::name(id).map(|name| format!("{name}, ")).unwrap_or_default();
+            format!("  its time zone ({name}number {id} of Meta's)")
+        }));
+        if let Some(apps) = &self.apps {
+            lines.extend(
+                apps.override_url
+                    .as_deref()
+                    .map(|url| format!("  its own webhook, for numbers that have none: {url}")),
+            );
+            lines.extend(apps.others.iter().map(|app| {
+                let name = app.name.as_deref().map(|name| format!("{name:?}, ")).unwrap_or_default();
+                let of = if app.name.as_deref() == Some(OtherApp::OF_META) {
+                    "of Meta's"
+                } else {
+                    "of somebody else"
+                };
+                format!("  a subscribed app {of}, which gets every message too ({name}id {})", app.id)
+            }));
+        }
+        if !lines.is_empty() {
+            let name = self.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
+            lines.insert(
+                0,
+                format!("Of account {}{name} this stays as it is and is not managed:", self.account),
+            );
+        }
+        lines
+    }
+}
+
+/// What was read. That Meta does not show it to this token is an answer; anything else makes the import not whole.
+fn told<T>(read: Result<T, Failure>, what: &str, unread: &mut Vec<Unread>) -> Option<T> {
+    read.inspect_err(|failure| {
+        if !failure.is_answer() {
+            unread.push(Unread::new(what, failure.told()));
+        }
+    })
+    .ok()
 }
 
 const CHECK: &str = "check the token, and that --business is the portfolio that it is for; whatsapp-operator explain CODE tells more of an error of Meta's";

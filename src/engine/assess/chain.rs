@@ -370,7 +370,8 @@ fn suspended<'a>(scene: &Scene<'a>) -> Option<&'a Block> {
     scene.plan.block.as_ref().filter(|block| block.reason == Reason::Suspended)
 }
 
-/// The first link that a person has to mend; else the first that does not hold yet.
+/// The first link that a person has to mend. One before it that does not hold yet, or has a flaw, needs no person, so it
+/// does not come first.
 fn first(links: &[Link]) -> Option<LinkKind> {
     links.iter().find(|link| link.mark == Mark::Broken).map(|link| link.kind)
 }

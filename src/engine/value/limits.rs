@@ -156,6 +156,8 @@ pub struct Limits {
     pub repeatable_without_effect: u32,
     /// Without a successful look, `Ready` becomes Unknown after this (an operator flag).
     pub unseen: Duration,
+    /// The longest interval that a spec may have, whatever it asks for (an operator flag).
+    pub longest_interval: Duration,
     /// Calls per account and hour to the fast list before the first registered number, then.
     pub budget_list_first: u32,
     pub budget_list: u32,
@@ -180,6 +182,20 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How often a number at rest is looked at whose spec asks for this interval.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use whatsapp_operator::engine::limits::Limits;
+    /// let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    /// let limits = Limits { longest_interval: Duration::from_secs(3600), ..Limits::default() };
+    /// assert_eq!([limits.interval(hours(24)), limits.interval(None)], [hours(1), None]);
+    /// assert_eq!(Limits::default().interval(hours(24)), hours(24));
+    /// ```
+    pub fn interval(&self, asked: Option<Duration>) -> Option<Duration> {
+        asked.map(|asked| asked.min(self.longest_interval))
+    }
+
     /// How long a number that is looked at this often goes without a look before that is told: as long as any, once a look was
     /// due.
     pub fn unseen_at(&self, interval: Option<Duration>) -> Duration {
@@ -289,6 +305,7 @@ impl Default for Limits {
             repeatable_pauses: [s(5 * MINUTE), s(30 * MINUTE), s(2 * HOUR), s(6 * HOUR)],
             repeatable_without_effect: 3,
             unseen: s(6 * HOUR),
+            longest_interval: s(24 * HOUR),
             budget_list_first: 150,
             budget_list: 1_500,
             budget_rest: 150,

@@ -29,6 +29,27 @@ fn every_page_is_in_the_table_of_contents_once() {
     assert!(wrong.is_empty(), "{CONTENTS}:\n{}", wrong.join("\n"));
 }
 
+/// Whoever reads the README finds each page of the product there. The runbooks are found by the page that it names for them.
+#[test]
+fn every_page_of_the_table_of_contents_is_linked_from_the_readme_or_is_a_runbook() {
+    let linked = |page: &str| -> BTreeSet<String> {
+        links(&read(page))
+            .iter()
+            .map(|link| beside(page, link.split('#').next().unwrap_or_default()))
+            .collect()
+    };
+    let (first, runbooks) = (linked("README.md"), linked("docs/monitoring.md"));
+    let listed = links(&read(CONTENTS)).into_iter().map(|link| beside(CONTENTS, &link));
+    let pages: Vec<_> = listed.filter(|page| page.starts_with("docs/")).collect();
+    let missing: Vec<_> = pages
+        .iter()
+        .filter(|page| !first.contains(*page))
+        .filter(|page| !(page.starts_with("docs/runbooks/") && runbooks.contains(*page)))
+        .collect();
+    assert!(pages.len() > 40 && missing.is_empty(), "README.md has no row for {missing:?}");
+    assert!(first.contains("docs/monitoring.md"), "the runbooks are reached by it");
+}
+
 /// A link holds in the repository and on the site, which has the pages, the pictures beside them, and the examples.
 #[test]
 fn every_link_leads_to_a_page_and_a_heading_of_the_site() {

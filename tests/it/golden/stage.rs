@@ -418,6 +418,11 @@ impl Stage {
         serde_json::to_value(lock(&self.shelf.object).status.clone()).expect("JSON")
     }
 
+    /// Where its Meta is.
+    pub fn url(&self) -> &str {
+        &self.address
+    }
+
     /// Time passes without any action.
     pub fn pass_time(&self, by: Duration) {
         self.sandbox.advance(by);

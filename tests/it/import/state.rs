@@ -54,9 +54,15 @@ pub struct State {
     pub becomes: Becomes,
     /// Whether the channel is Ready once it is applied.
     pub is_ready: bool,
+    /// A line of the comment above the channel.
+    pub says: Option<&'static str>,
 }
 
 impl State {
+    const fn says(self, line: &'static str) -> Self {
+        Self { says: Some(line), ..self }
+    }
+
     /// The number in this state. Its id follows from its digits.
     pub fn number(&self) -> Number {
         let digits = self.phone.trim_start_matches('+');
@@ -72,7 +78,7 @@ const fn state(
     is_ready: bool,
     make: fn(Number) -> Number,
 ) -> State {
-    State { name, phone, make, becomes, is_ready }
+    State { name, phone, make, becomes, is_ready, says: None }
 }
 
 fn live(number: Number) -> Number {
@@ -109,6 +115,9 @@ fn showing(mut number: Number, field: &str, value: serde_json::Value) -> Number 
     number.raw.insert(field.to_owned(), value);
     number
 }
+
+/// Said of every number, as no list shows it.
+const UNSEEN: &str = "Not read, so left as they are and not managed: its profile picture, and the region that stores its messages, if it has one.";
 
 pub const STATES: &[State] = &[
     state("registered", "+5511912340001", Managed, true, live),
@@ -147,7 +156,8 @@ pub const STATES: &[State] = &[
     state("with a webhook of its own", "+5511912340010", Managed, true, |mut n| {
         n.webhook.callback = Some("https://bot.acme.example/wa".to_owned());
         live(n)
-    }),
+    })
+    .says("Its own webhook stays as it is and is not managed: https://bot.acme.example/wa"),
     state("without a PIN", "+5511912340011", Managed, true, |n| Number { pin: None, ..live(n) }),
     state("its name in review", "+5511912340012", Managed, true, |n| named(live(n), "PENDING_REVIEW")),
     state("its name declined", "+5511912340013", Managed, true, |n| named(live(n), "DECLINED")),
@@ -208,29 +218,37 @@ pub const STATES: &[State] = &[
     }),
     state("in the app too, with a username", "+5511912340045", Managed, true, |n| {
         called(n.coexisting(), "acme.loja")
-    }),
+    })
+    .says("Its username \"acme.loja\" stays as it is and is not managed"),
     state("with a reserved username", "+5511912340046", Managed, true, |n| Number {
         username: Some(Username { status: "reserved".to_owned(), ..Username::approved("acme.vendas") }),
         ..live(n)
     }),
     state("its request to be official open", "+5511912340047", Managed, true, |n| {
         asked_to_be_official(n, "PENDING")
-    }),
+    })
+    .says("Its request for an official business account is open (PENDING), and is not managed"),
     state("its request to be official rejected", "+5511912340048", Managed, true, |n| {
         asked_to_be_official(n, "REJECTED")
-    }),
+    })
+    .says("Its request for an official business account was rejected (REJECTED), and is not managed"),
     state("stored in a region", "+5511912340049", Managed, true, |n| Number {
         storage_region: Some("BR".to_owned()),
         ..live(n)
-    }),
+    })
+    .says(UNSEEN),
     state("with a picture and no texts", "+5511912340050", Managed, true, |n| Number {
         profile: Profile { pictures: 1, ..Profile::default() },
         ..live(n)
-    }),
+    })
+    .says(UNSEEN),
     state("in a restricted account", "+5511912340051", Managed, false, |n| in_account(n, RESTRICTED)),
     state("in a disabled account", "+5511912340052", Managed, false, |n| in_account(n, DISABLED)),
     state("in an account in review", "+5511912340053", Managed, false, |n| in_account(n, IN_REVIEW)),
-    state("in an account with an override", "+5511912340054", Managed, true, |n| in_account(n, OVERRIDDEN)),
+    state("in an account with an override", "+5511912340054", Managed, true, |n| in_account(n, OVERRIDDEN))
+        .says(
+            "The webhook of its account stays as it is and is not managed: https://bot.acme.example/account",
+        ),
     state("not registered, in a disabled account", "+5511912340055", Observed, false, |n| Number {
         account: DISABLED.to_owned(),
         ..n

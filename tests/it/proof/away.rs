@@ -1,16 +1,19 @@
 //! A channel is deleted: what is its own is taken back at Meta, once, whatever happens on the way, and nothing holds the
 //! deletion up for longer than its time.
 
+use std::ops::RangeInclusive;
+
 use serde_json::json;
 use whatsapp_operator::{
     api::lower,
     engine::{
         desired::{DeletionPolicy, Desired},
         farewell::Parting,
+        observed::PortfolioState,
     },
     sandbox::{
-        Account, App, EndpointAnswer, Fault, FaultKind, Lag, Match, NotRegistered, Number, Options, Switches,
-        What, World as Meta,
+        Account, App, DEMO_TOKEN, EndpointAnswer, Fault, FaultKind, Lag, Match, NotRegistered, Number,
+        Options, Portfolio, Switches, What, World as Meta,
     },
 };
 
@@ -247,6 +250,165 @@ async fn whatever_meta_does_a_deletion_ends_in_its_time_and_tells_what_is_left()
             assert_eq!((removed(&world), deregistered(&world)), (0, 0), "{what}");
         }
     }
+}
+
+/// What has happened when a channel is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    MetaDown,
+    Throttled,
+    TokenRevoked,
+    SecretGone,
+    PortfolioGone,
+    AccountGone,
+    NumberMoved,
+    NumberShared,
+}
+
+const CAUSES: [Cause; 8] = [
+    Cause::MetaDown,
+    Cause::Throttled,
+    Cause::TokenRevoked,
+    Cause::SecretGone,
+    Cause::PortfolioGone,
+    Cause::AccountGone,
+    Cause::NumberMoved,
+    Cause::NumberShared,
+];
+
+const POLICIES: [DeletionPolicy; 3] =
+    [DeletionPolicy::Retain, DeletionPolicy::Unroute, DeletionPolicy::Deregister];
+
+impl Cause {
+    /// Changes the world. Only what Meta itself does to a call is a fault.
+    fn happens(self, world: &mut World) {
+        let fault = |kind| Fault { on: Match::any(), kind };
+        match self {
+            Self::MetaDown => world.sandbox.inject(fault(FaultKind::Disconnect)),
+            Self::Throttled => {
+                world.sandbox.inject(fault(FaultKind::Throttle { code: 80_008, minutes: 120 }));
+            }
+            Self::TokenRevoked => assert!(world.sandbox.revoke_token(DEMO_TOKEN)),
+            Self::SecretGone => world.lose_secret(),
+            Self::PortfolioGone => world.portfolio = Some(PortfolioState::NotUsable),
+            Self::AccountGone => {
+                let other = Portfolio::new("500000000000009", "Somebody Else");
+                world.sandbox.add_portfolio(other);
+                assert!(world.sandbox.set_field(ACCOUNT, "owner", json!("500000000000009")));
+            }
+            Self::NumberMoved => assert!(world.sandbox.set_field(DIGITS, "status", json!("MIGRATED"))),
+            Self::NumberShared => assert!(world.sandbox.set_field(DIGITS, "also_in", json!([BESIDE]))),
+        }
+    }
+
+    fn ends(self, policy: DeletionPolicy) -> End {
+        let nothing =
+            End { parting: Parting::Retained, secs: 0..=1, taken: (0, 0), says: &[], by_hand: false };
+        let left = |says| End { parting: Parting::LeftAtMeta, says, by_hand: true, ..nothing.clone() };
+        match (self, policy) {
+            (_, DeletionPolicy::Retain) => {
+                End { says: &["deletionPolicy is Retain", "stays at Meta as it is"], ..nothing }
+            }
+            // Nothing can be seen, so it is tried until the time is over.
+            (Self::MetaDown, _) => {
+                End { secs: 595..=700, ..left(&["after 10 minutes", "Meta gave no usable answer"]) }
+            }
+            (Self::Throttled, _) => {
+                End { secs: 595..=700, ..left(&["after 10 minutes", "calls to Meta are held back"]) }
+            }
+            (Self::TokenRevoked, _) => End { secs: 595..=700, ..left(&["after 10 minutes", "190"]) },
+            (Self::SecretGone, _) => End { secs: 595..=700, ..left(&["after 10 minutes", SECRET_GONE]) },
+            (Self::PortfolioGone, _) => {
+                End { secs: 595..=700, ..left(&["after 10 minutes", "does not exist or may not be used"]) }
+            }
+            // Time changes nothing about it, so it is looked at once more and no longer.
+            (Self::AccountGone, _) => End { secs: 30..=120, ..left(&["shows neither account"]) },
+            (Self::NumberMoved, _) => End {
+                parting: Parting::CleanedUp,
+                secs: 0..=90,
+                says: &["was moved", "there is nothing to take back"],
+                ..nothing
+            },
+            (Self::NumberShared, DeletionPolicy::Unroute) => End {
+                parting: Parting::CleanedUp,
+                secs: 0..=300,
+                taken: (1, 0),
+                says: &["webhook override was removed"],
+                ..nothing
+            },
+            // The call would end it for the other account, so it is not named.
+            (Self::NumberShared, DeletionPolicy::Deregister) => End {
+                parting: Parting::LeftAtMeta,
+                secs: 0..=300,
+                taken: (1, 0),
+                says: &["webhook override was removed", "its registration", "DeregisterSharedNumber"],
+                ..nothing
+            },
+        }
+    }
+}
+
+const SECRET_GONE: &str = "there is no Secret acme-meta";
+
+/// How a deletion is to end.
+#[derive(Clone)]
+struct End {
+    parting: Parting,
+    /// In how many seconds.
+    secs: RangeInclusive<u64>,
+    /// Overrides that were removed, and registrations that were ended.
+    taken: (usize, usize),
+    says: &'static [&'static str],
+    /// Whether the calls are named by which a person goes on.
+    by_hand: bool,
+}
+
+async fn ends_as_told(cause: Cause, policy: DeletionPolicy) -> Result<(), String> {
+    let mut world = ready(policy, 7).await;
+    cause.happens(&mut world);
+    let (parting, message, took) = delete(&mut world).await;
+    let end = cause.ends(policy);
+    let broken =
+        |what: &str| Err(format!("{cause:?}, {policy:?}: {what} ({took} s: {message})\n{}", world.story()));
+    if parting != end.parting {
+        return broken(&format!("it ends with {parting:?}"));
+    }
+    if !end.secs.contains(&took) {
+        return broken("it does not take its time");
+    }
+    if (removed(&world), deregistered(&world)) != end.taken {
+        return broken("not that was taken back");
+    }
+    if let Some(word) = end.says.iter().find(|word| !message.contains(**word)) {
+        return broken(&format!("it does not say {word:?}"));
+    }
+    // What is left is named, and nothing else.
+    let deregisters = policy == DeletionPolicy::Deregister;
+    for (call, is_named) in
+        [("override_callback_uri", end.by_hand), ("/deregister", end.by_hand && deregisters)]
+    {
+        if message.contains(call) != is_named {
+            return broken(&format!("{call} is named: {}", !is_named));
+        }
+    }
+    let Some(number) = world.sandbox.number(DIGITS) else { return broken("the number is gone") };
+    let stays = (number.webhook.callback.is_some(), number.platform_type == "CLOUD_API");
+    if stays != (end.taken.0 == 0, true) {
+        return broken("Meta is not as it should be");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_cause_ends_a_deletion_with_each_policy_as_the_table_says() {
+    let mut results = Vec::new();
+    for cause in CAUSES {
+        for policy in POLICIES {
+            results.push(ends_as_told(cause, policy).await);
+        }
+    }
+    assert_eq!(results.len(), 24);
+    report(results);
 }
 
 #[tokio::test]

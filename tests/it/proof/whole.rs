@@ -875,6 +875,37 @@ fn a_crowd_in_one_account_costs_four_calls_a_number_and_few_lists() {
     far.shutdown_background();
 }
 
+/// An operator that allows an hour at most.
+async fn looks_as_often_as_the_operator_says(world: &mut World) -> Result<(), String> {
+    world.limits.longest_interval = HOUR;
+    for who in [0, 1] {
+        world.happen(Move { after: 0, who, what: Accident::Crash });
+    }
+    comes_up(world, &[]).await?;
+    asks_for(world, "orders-br", "24h");
+    world.run_for(HOUR * 2).await?;
+    let before = reads_of_lists(world, OTHER_ACCOUNT);
+    world.run_for(HOUR * 6).await?;
+    let reads = reads_of_lists(world, OTHER_ACCOUNT) - before;
+    if !(5..=8).contains(&reads) {
+        return Err(format!("{reads} reads in six hours"));
+    }
+    Ok(())
+}
+
+#[test]
+fn an_interval_that_is_longer_than_the_operator_allows_counts_as_what_it_allows() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(3, 0, far.handle().clone()).await;
+        if let Err(what) = looks_as_often_as_the_operator_says(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// One more channel in an account in which the number of another one shows no digits any more.
 async fn is_added_beside_one_without_digits(world: &mut World) -> Result<(), String> {
     comes_up(world, &[]).await?;

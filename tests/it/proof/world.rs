@@ -39,7 +39,7 @@ use whatsapp_operator::engine::{
     observed::{Account, Claim, Official, PortfolioState, ProcessFacts, Profile, Subscribed, Username},
     phone::E164,
     picture::PictureKind,
-    portfolio::{AppSubscription, BusinessFacts, PortfolioView, Reach, Reachable, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, Hold, PortfolioView, Reach, Reachable, TokenFacts},
     reason::Reason,
     spelling::Canonical,
     status::{Stage, WaitingFor},
@@ -819,6 +819,8 @@ pub struct World {
     address: String,
     /// Channels that may go, and what is told of them.
     pub farewells: BTreeMap<String, Farewell>,
+    /// How the portfolio looks from now on, where no channel can act below it.
+    pub portfolio: Option<PortfolioState>,
     /// Given to every process that starts from now on.
     pub turns: Option<mpsc::UnboundedSender<Told>>,
     _stop: DropGuard,
@@ -869,6 +871,7 @@ impl World {
             consent_due: BTreeMap::new(),
             address,
             farewells: BTreeMap::new(),
+            portfolio: None,
             turns: None,
             _stop: stop.drop_guard(),
         };
@@ -920,7 +923,22 @@ impl World {
     }
 
     fn view(&self) -> PortfolioState {
-        PortfolioState::View(Arc::new(PortfolioView {
+        PortfolioState::View(Arc::new(self.usable()))
+    }
+
+    /// The Secret with the token is gone, and no process has read it: so the portfolio's own look has it.
+    pub fn lose_secret(&mut self) {
+        let hold = Hold {
+            reason: Reason::SecretMissing,
+            message: "there is no Secret acme-meta; create it, with the key token".into(),
+            failure: None,
+        };
+        let view = PortfolioView { credential_version: None, hold: Some(hold), ..self.usable() };
+        self.portfolio = Some(PortfolioState::View(Arc::new(view)));
+    }
+
+    fn usable(&self) -> PortfolioView {
+        PortfolioView {
             namespace: NAMESPACE.into(),
             name: "acme".into(),
             business: BusinessId::from(BUSINESS),
@@ -939,7 +957,7 @@ impl World {
             expect_country: None,
             access: [Access { namespaces: ["*"].into(), accounts: None }].into(),
             throttled_until: None,
-        }))
+        }
     }
 
     /// The portfolio's credential, as the operator holds it.
@@ -960,7 +978,8 @@ impl World {
         name: &str,
     ) -> impl Future<Output = Result<Done, PassError>> + Send + 'static {
         self.passes += 1;
-        let portfolio = self.view();
+        let is_usable = self.portfolio.is_none();
+        let portfolio = self.portfolio.clone().unwrap_or_else(|| self.view());
         let now = self.now();
         let desired = self.cluster.desired(name);
         let process = &mut self.processes[process];
@@ -983,7 +1002,8 @@ impl World {
             desired: desired.clone(),
         };
         let gate = process.gate.clone();
-        let graph = Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() };
+        let graph =
+            is_usable.then(|| Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() });
         let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
         let shell = process.shell.clone();
         let (twin, number) = (&self.cluster.twin, desired.number.canonical());
@@ -999,7 +1019,7 @@ impl World {
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         async move {
             let kept = (Arc::new(shelf), Arc::new(folder));
-            pass(&shell, input, Some(graph), secrets, kept, ()).await
+            pass(&shell, input, graph, secrets, kept, ()).await
         }
     }
 

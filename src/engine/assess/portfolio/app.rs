@@ -62,8 +62,9 @@ pub fn standing(desired: &DesiredAppWebhook, observed: &AppObserved) -> Standing
     let live = live.as_ref().unwrap_or(&nothing);
     let is_desired = |url: &String| same_url(url, &desired.callback_url);
     let is_own = |url: &String| observed.written.iter().any(|own| same_url(own, url));
-    // Whoever sets it again has the last word: two who replace each other's would go on for ever.
-    let may_adopt = |url: &String| desired.adopt && !was_adopted(observed, url);
+    // Whoever sets it again has the last word: two who replace each other's would go on for ever. No more addresses are
+    // remembered than status has room for, so nothing is replaced that could not be remembered.
+    let may_adopt = |url: &String| desired.adopt && !was_adopted(observed, url) && !is_full(observed);
     let missing: Vec<&str> =
         desired.fields.iter().filter(|field| !live.fields.contains(*field)).map(String::as_str).collect();
     let what = match &live.callback_url {
@@ -83,6 +84,13 @@ pub fn standing(desired: &DesiredAppWebhook, observed: &AppObserved) -> Standing
 
 fn was_adopted(observed: &AppObserved, url: &str) -> bool {
     observed.adopted.iter().any(|theirs| same_url(theirs, url))
+}
+
+/// Addresses of others that are replaced by one consent, at most.
+pub const MOST_ADOPTED: usize = 4;
+
+fn is_full(observed: &AppObserved) -> bool {
+    observed.adopted.len() >= MOST_ADOPTED
 }
 
 /// Sets the condition of the app's webhook among the others of its portfolio, and asks for what a person has to do.
@@ -135,11 +143,14 @@ fn judge(
             return Some((Truth::True, Reason::AppWebhookMatches, message));
         }
         Standing::Foreign(url) => {
-            let again = match desired.adopt && was_adopted(observed, &url) {
-                true => {
+            let again = match desired.adopt {
+                true if was_adopted(observed, &url) => {
                     "; it was replaced once, and somebody set it again; find out who, for example another operator with the same app; an edit, or the annotation whatsapp-operator.dev/reconcile, replaces it once more"
                 }
-                false => "",
+                true if is_full(observed) => {
+                    "; addresses of others were replaced four times already, and somebody sets new ones; find out who, for example another operator with the same app; an edit, or the annotation whatsapp-operator.dev/reconcile, replaces this one too"
+                }
+                _ => "",
             };
             let message = format!("the app's webhook is {url}, which this object did not set{again}");
             return Some((Truth::False, Reason::AppWebhookForeign, message));
@@ -289,6 +300,24 @@ mod tests {
         assert_eq!(fields(standing(&adopting, &other)), ["messages"], "each address once");
         let (.., message) = judge(&desired(), &adopted(THEIRS), "", now()).expect("a judgement");
         assert!(!message.contains("replaced once"), "nobody asks for that any more: {message}");
+    }
+
+    #[test]
+    fn an_address_that_could_not_be_remembered_is_not_replaced() {
+        let adopting = DesiredAppWebhook { adopt: true, ..desired() };
+        let adopted = |most: usize| {
+            let adopted = (0..most).map(|n| format!("https://{n}.example/wa")).collect();
+            AppObserved { adopted, ..live(THEIRS, &["messages"]) }
+        };
+        assert_eq!(fields(standing(&adopting, &adopted(MOST_ADOPTED - 1))), ["messages"]);
+        let full = adopted(MOST_ADOPTED);
+        assert_eq!(standing(&adopting, &full), Standing::Foreign(THEIRS.into()));
+        let (_, reason, message) = judge(&adopting, &full, "", now()).expect("a judgement");
+        assert!(reason == Reason::AppWebhookForeign && message.contains("four times"), "{message}");
+        let (.., message) = judge(&desired(), &full, "", now()).expect("a judgement");
+        assert!(!message.contains("four times"), "nobody asks for that any more: {message}");
+        let own = AppObserved { adopted: full.adopted, ..live(OURS, &[]) };
+        assert_eq!(fields(standing(&adopting, &own)), ["messages"], "an address of ours is kept up");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod scene;
 use jiff::Timestamp;
 
 pub use self::{
-    app::{AppObserved, Standing, assess_app, standing},
+    app::{AppObserved, MOST_ADOPTED, Standing, assess_app, standing},
     credentials::needs_proof,
     scene::{PortfolioGiven, PortfolioObserved},
 };

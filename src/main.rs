@@ -84,9 +84,10 @@ fn operate(args: RunArgs) -> Ending {
         let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let port = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
+        let own_namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
+        let own_namespace = own_namespace.to_owned();
         let election = args.leader_election.then(|| {
-            let namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
-            let lease = (namespace, &*args.lease_name());
+            let lease = (&*own_namespace, &*args.lease_name());
             let holder = (pod.as_deref().unwrap_or("whatsapp-operator"), process);
             controller::Election::new(lease, holder, args.leader_election_lease_duration)
         });
@@ -95,6 +96,7 @@ fn operate(args: RunArgs) -> Ending {
                 namespaces: args.namespaces.clone(),
                 selector: args.watch_label_selector.clone().unwrap_or_default(),
             },
+            own_namespace: Some(own_namespace),
             limits: args.limits(),
             concurrency: args.concurrency,
             instance: pod,

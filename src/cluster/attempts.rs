@@ -1,7 +1,8 @@
-//! Attempts of a number, in a ConfigMap of the portfolio's namespace: one for each number, by name.
+//! Attempts of a number, in two ConfigMaps: one in the portfolio's namespace, named after the number, and one in the
+//! operator's own, named after the business portfolio and the number.
 //!
-//! Nothing owns it, so it outlives the channel, the channel's namespace and the operator. Once nothing in it counts any
-//! more, a rare sweep removes it.
+//! Nothing owns them, so they outlive the channel and the operator, and the second one outlives the portfolio and its namespace.
+//! Once nothing in one counts any more, a rare sweep removes it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use super::read::{MOST_OBJECT, Objects, PageSize, Stored, Wanted, Why};
 use super::secret::USE_LABEL;
 use crate::{
     api::lower,
-    engine::{limits::Limits, memory::Ledger, spelling::Canonical},
+    engine::{limits::Limits, memory::Ledger, observed::PortfolioState, spelling::Canonical},
     run::attempts::{Attempts, AttemptsRead, NotKept},
 };
 
@@ -26,7 +27,8 @@ use crate::{
 pub const USE_ATTEMPTS: &str = "attempts";
 /// The key under which they are.
 const KEY: &str = "attempts.json";
-/// What their names begin with; the canonical digits of the number follow.
+/// What their names begin with; the canonical digits of the number follow, in the operator's namespace after those of the
+/// business portfolio.
 const PREFIX: &str = "whatsapp-attempts-";
 
 /// The attempts of one number.
@@ -34,15 +36,42 @@ pub struct NumberAttempts {
     api: Api<ConfigMap>,
     objects: Objects<ConfigMap>,
     name: String,
+    with_operator: Option<Box<Self>>,
 }
 
 impl NumberAttempts {
     /// Of a number, beside the portfolio in this namespace.
     pub fn new(client: &Client, namespace: &str, number: &Canonical) -> Self {
+        Self::named(client, namespace, format!("{PREFIX}{}", number.digits()))
+    }
+
+    /// The same with the second copy, in the operator's own namespace. It is of one business portfolio: another one with the
+    /// same digits neither finds it nor writes to it. Whose credentials do not work gets none.
+    #[must_use]
+    pub fn also_with_operator(
+        mut self,
+        client: &Client,
+        namespace: &str,
+        portfolio: &PortfolioState,
+        number: &Canonical,
+    ) -> Self {
+        let PortfolioState::View(view) = portfolio else { return self };
+        let business = view.business.as_str();
+        let is_id = !business.is_empty() && business.bytes().all(|byte| byte.is_ascii_digit());
+        let is_working = view.credential_version.is_some() && view.hold.is_none() && view.lost.is_none();
+        if is_id && is_working {
+            let name = format!("{PREFIX}{business}-{}", number.digits());
+            self.with_operator = Some(Box::new(Self::named(client, namespace, name)));
+        }
+        self
+    }
+
+    fn named(client: &Client, namespace: &str, name: String) -> Self {
         Self {
             api: Api::namespaced(client.clone(), namespace),
             objects: Objects::new(client, Some(namespace)),
-            name: format!("{PREFIX}{}", number.digits()),
+            name,
+            with_operator: None,
         }
     }
 
@@ -105,6 +134,10 @@ impl Attempts for NumberAttempts {
         let text = lower::attempts_text(&next, before);
         self.write(standing.as_ref(), text).await.map(|()| next).map_err(not_kept)
     }
+
+    fn with_operator(&self) -> Option<&Self> {
+        self.with_operator.as_deref()
+    }
 }
 
 fn not_kept(error: Failed) -> NotKept {
@@ -131,42 +164,73 @@ fn text(standing: &ConfigMap) -> Option<&str> {
     standing.data.as_ref()?.get(KEY).map(String::as_str)
 }
 
-/// Removes what counts for nothing any more, in one namespace or everywhere. What cannot be understood is left alone, since
-/// a newer version may have written it.
+/// How far a sweep of one namespace, or of the whole cluster, got.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Namespace and name of the last one that was looked at, in the order of the server's keys.
+    pub last: Option<String>,
+    pub removed: usize,
+    /// Why the first of those stayed that could not be removed. Those behind it are removed all the same.
+    pub kept_back: Option<Failed>,
+    size: PageSize,
+}
+
+/// Removes what counts for nothing any more, in one namespace or everywhere, behind the last one that was looked at. What
+/// cannot be understood is left alone, since a newer version may have written it. `alive` is called again and again.
 ///
 /// # Errors
 ///
-/// When the list could not be read. When one could not be removed, with the first cause: those behind it are removed all the
-/// same.
+/// When the list could not be read to its end.
 pub async fn sweep(
     client: &Client,
     namespace: Option<&str>,
-    limits: &Limits,
-    now: Timestamp,
-) -> Result<usize, Failed> {
+    (limits, now): (&Limits, Timestamp),
+    swept: &mut Swept,
+    alive: impl Fn(),
+) -> Result<(), Failed> {
     let objects = Objects::<ConfigMap>::new(client, namespace);
     let mut params = ListParams::default().labels(&format!("{USE_LABEL}={USE_ATTEMPTS}"));
-    let (mut removed, mut kept_back, mut size) = (0, None, PageSize::default());
     loop {
-        let mut page = bounded(objects.page(&params, Wanted::Data(KEY), &mut size)).await?;
+        alive();
+        let mut page = match bounded(objects.page(&params, Wanted::Data(KEY), &mut swept.size)).await {
+            Ok(page) => page,
+            Err(error) => {
+                if matches!(error, Failed::NoAnswer(_)) {
+                    swept.size.shrink();
+                }
+                return Err(error);
+            }
+        };
         let next = page.next.take();
         for standing in page.objects::<ConfigMap>() {
             let Ok(Stored(Ok(standing))) = standing else { continue };
+            let place = place(&standing);
+            if swept.last.as_ref().is_some_and(|last| place <= *last) {
+                continue;
+            }
             let kept = text(&standing).and_then(|text| lower::attempts(text).ok());
             if kept.is_some_and(|kept| !kept.is_kept(limits, now)) {
                 match remove(client, &standing).await {
-                    Ok(is_removed) => removed += usize::from(is_removed),
+                    Ok(is_removed) => swept.removed += usize::from(is_removed),
                     Err(error) => {
-                        kept_back.get_or_insert(error);
+                        swept.kept_back.get_or_insert(error);
                     }
                 }
+                alive();
             }
+            swept.last = Some(place);
         }
         match next {
             Some(next) => params = params.continue_token(&next),
-            None => return kept_back.map_or(Ok(removed), Err),
+            None => return Ok(()),
         }
     }
+}
+
+fn place(standing: &ConfigMap) -> String {
+    let meta = &standing.metadata;
+    let [namespace, name] = [&meta.namespace, &meta.name].map(|part| part.as_deref().unwrap_or_default());
+    format!("{namespace}/{name}")
 }
 
 /// Removes it as it was read, or not at all: somebody else may have been faster, or it was written just now.
@@ -233,10 +297,12 @@ mod tests {
             async move { Ok::<_, Infallible>(answer.expect("an answer")) }
         });
         let client = Client::new(service, "default");
-        let swept = sweep(&client, None, &Limits::default(), Timestamp::now()).await;
+        let mut swept = Swept::default();
+        let counts = (&Limits::default(), Timestamp::now());
+        sweep(&client, None, counts, &mut swept, || ()).await.expect("a list");
         let asked = asked.lock().expect("sound").clone();
         assert_eq!(asked, [1, 2, 3].map(|n| format!("{PREFIX}{n}")));
-        assert!(swept.is_err_and(|error| error.to_string().contains("the rule keeps it")));
+        assert!(swept.kept_back.is_some_and(|error| error.to_string().contains("the rule keeps it")));
     }
 
     #[tokio::test]
@@ -258,5 +324,37 @@ mod tests {
             "ConfigMap whatsapp-attempts-5511912345678 has more than 256 KiB under its key attempts.json";
         assert!(why.contains(named) && why.contains("delete the ConfigMap"), "{why}");
         assert!(!why.contains("spec"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn the_second_copy_is_of_one_business_portfolio_and_only_below_credentials_that_work() {
+        use crate::engine::{
+            fixture,
+            portfolio::{Hold, PortfolioView},
+            reason::Reason,
+        };
+        let service = tower::service_fn(|_: Request<kube::client::Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let (client, number) = (Client::new(service, "default"), Canonical::of("+5511912345678"));
+        let view = |business: &str| PortfolioView { business: business.into(), ..fixture::view() };
+        let name = |portfolio: PortfolioState| {
+            let first = NumberAttempts::new(&client, "shop", &number);
+            let both = first.also_with_operator(&client, "home", &portfolio, &number);
+            assert_eq!(both.name, "whatsapp-attempts-5511912345678");
+            both.with_operator.map(|second| second.name)
+        };
+        let of = |view: PortfolioView| name(PortfolioState::View(view.into()));
+        let named = |business: &str| Some(format!("whatsapp-attempts-{business}-5511912345678"));
+        assert_eq!(of(view("500000000000001")), named("500000000000001"));
+        assert_eq!(of(view("500000000000002")), named("500000000000002"));
+        let hold = Hold { reason: Reason::TokenInvalid, message: "why".into(), failure: None };
+        assert_eq!(of(PortfolioView { hold: Some(hold), ..view("500000000000001") }), None);
+        assert_eq!(of(PortfolioView { lost: Some(Timestamp::now()), ..view("500000000000001") }), None);
+        assert_eq!(of(PortfolioView { credential_version: None, ..view("500000000000001") }), None);
+        for business in ["", "acme", "1/../2"] {
+            assert_eq!(of(view(business)), None, "{business}");
+        }
+        assert_eq!(name(PortfolioState::NotYet), None);
     }
 }

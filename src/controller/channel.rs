@@ -103,6 +103,8 @@ pub struct Context<G, C> {
     pub unwritten: Arc<Unwritten>,
     /// What an object has to carry for this operator to see it.
     pub labels: Option<Arc<str>>,
+    /// The operator's own namespace, where that is known: attempts are kept there a second time.
+    pub own_namespace: Option<Arc<str>>,
     pub signals: Signals,
 }
 
@@ -449,13 +451,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let channel = match read {
             Ok(Stored(Ok(channel))) if channel.metadata.uid.as_deref() == Some(self.uid) => channel,
-            Ok(Stored(Ok(_))) | Err(Failed::Gone(_)) => {
-                let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
-                self.ctx
-                    .signals
-                    .spread(ripple.within(|of| self.ctx.portfolios.may_use(of, &self.key.namespace)));
-                return Ok(self.gone());
-            }
+            Ok(Stored(Ok(_))) | Err(Failed::Gone(_)) => return Ok(self.gone()),
             Ok(Stored(Err(invalid))) => {
                 if let Some(repeated) =
                     self.ctx.shell.repeats.tell(&format!("stored channel: {}", invalid.why))
@@ -478,7 +474,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         };
         let is_going = channel.metadata.deletion_timestamp.is_some();
         if is_going && !parting::is_waiting(&channel.metadata) {
-            return Ok(self.gone());
+            return Ok(self.forget());
         }
         let met = self.state.soft().met.clone();
         let desired = match lower::channel(&channel) {
@@ -517,7 +513,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let input = Input { is_shown, ..self.input(&desired, live, claim, portfolio) };
         let secrets = Arc::new(NamespaceSecrets::new(client, &self.key.namespace));
         let beside = &desired.portfolio.namespace;
-        let attempts = NumberAttempts::new(client, beside, &desired.number.canonical());
+        let number = desired.number.canonical();
+        let mut attempts = NumberAttempts::new(client, beside, &number);
+        if let Some(own) = &self.ctx.own_namespace {
+            attempts = attempts.also_with_operator(client, own, &input.portfolio, &number);
+        }
         let kept = (Arc::new(records), Arc::new(attempts));
         match pass(&self.ctx.shell, input, graph, secrets, kept, place).await {
             Ok(Done { plan: Plan { farewell: Some(farewell), .. }, lost, .. }) => {
@@ -568,7 +568,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
             return Ok(self.again());
         }
         match parting::part::<WhatsAppChannel>(&self.ctx.cluster, meta, farewell).await {
-            Ok(()) => Ok(self.gone()),
+            Ok(()) => Ok(self.forget()),
             Err(Failed::Conflict(_)) => Ok(self.again()),
             Err(error) => Err(Error::Finalizer(error)),
         }
@@ -942,7 +942,15 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         self.ctx.cluster.tell(&about, notices);
     }
 
+    /// The API server has no such object, whether a watch told so or not: it has no claim any more, and the next one is woken.
     fn gone(&self) -> Next {
+        let ripple = self.ctx.claims.remove_if(self.key, self.uid, self.now());
+        let may_use = |of: &PortfolioRef| self.ctx.portfolios.may_use(of, &self.key.namespace);
+        self.ctx.signals.spread(ripple.within(may_use));
+        self.forget()
+    }
+
+    fn forget(&self) -> Next {
         self.ctx.states.remove(self.key);
         self.ctx.unwritten.forget(self.uid);
         AT_LAST
@@ -1035,6 +1043,67 @@ mod tests {
         let classes = classes.into_inner().expect("sound");
         assert!(classes.len() > 5 && reads.load(Ordering::SeqCst) > 5, "{classes:?}");
         assert!(classes.iter().all(|class| *class == Urgency::Person), "{classes:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_that_the_api_server_does_not_find_leaves_its_claim_to_the_next_whatever_watches_told()
+    {
+        type Case = (&'static str, http::Method, Value);
+        let seen = json!({"status": {"observedGeneration": 1}});
+        let cases: [Case; 5] = [
+            ("a read", http::Method::GET, json!({})),
+            ("its first status", http::Method::PATCH, json!({})),
+            ("a later status", http::Method::PATCH, seen.clone()),
+            ("the status of a refused spec", http::Method::PATCH, json!({"spec": {"phoneNumber": "+1"}})),
+            ("its finalizer", http::Method::PATCH, json!({"spec": {"deletionPolicy": "Unroute"}})),
+        ];
+        for (what, missing, more) in cases {
+            let mut object = new_channel();
+            for (part, fields) in more.as_object().expect("parts") {
+                for (field, value) in fields.as_object().expect("fields") {
+                    object[part][field] = value.clone();
+                }
+            }
+            let (stored, asked) = (object.clone(), Arc::new(Mutex::new(Vec::new())));
+            let heard = asked.clone();
+            let server = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+                heard.lock().expect("sound").push(request.method().clone());
+                let answer = match *request.method() == missing {
+                    false => answered(200, &stored),
+                    true => {
+                        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                            "message": "not found", "reason": "NotFound", "code": 404,
+                            "details": {"name": "support", "kind": "whatsappchannels"}});
+                        answered(404, &status)
+                    }
+                };
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let sandbox = Sandbox::from_world(Options::default(), World::default());
+            let ctx = fixture::context(Client::new(server, "shop"), sandbox);
+            let now = ctx.shell.clock.now();
+            ctx.claims.filled(now);
+            ctx.portfolios.filled();
+            let channel: WhatsAppChannel = serde_json::from_value(object).expect("a channel");
+            let key = Key::of(&channel.metadata);
+            let of = claimant(&channel).portfolio;
+            // Its number, whatever stands in its spec now.
+            let digits = Canonical::of("+5511912345678");
+            ctx.claims.apply(&key, Claimant { digits: digits.clone(), ..claimant(&channel) }, now);
+            let heir = Key { namespace: "shop".into(), name: "heir".into() };
+            let younger = Claimant { uid: "2".into(), created: now, digits, ..claimant(&channel) };
+            ctx.claims.apply(&heir, younger, now);
+            let claim = |at| ctx.claims.claim(&heir, |_, _| Some(Backing::Proven), at).claim;
+            let later = now + Duration::from_secs(3_600);
+            assert!(matches!(claim(later), Claim::Other { .. }), "{what}");
+            let queue = ctx.signals.channels.clone();
+            let (lane, _) = lane(&channel, &of);
+            queue.shows(&key, lane, Seen::of(&channel.metadata, &[]), Urgency::Edit);
+            let running = queue.run(Pulse::new(), |turn| work(ctx.clone(), turn), |_, _| ());
+            let _ = tokio::time::timeout(Duration::from_secs(5), running).await;
+            assert!(!asked.lock().expect("sound").is_empty(), "{what}");
+            assert!(matches!(claim(later), Claim::Ours { act_from: None }), "{what}: {:?}", claim(later));
+        }
     }
 
     #[tokio::test(start_paused = true)]

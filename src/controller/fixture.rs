@@ -47,6 +47,7 @@ pub fn context(client: Client, sandbox: Sandbox) -> Arc<Context<GraphClient, Vir
         states: Arc::default(),
         accounts: Arc::default(),
         labels: None,
+        own_namespace: None,
         signals: Signals::new((Queue::new(4), Queue::new(4)), 4, Arc::default(), clock.now()),
     })
 }

@@ -88,6 +88,8 @@ const FILLING: Duration = Duration::from_secs(10);
 pub struct Options {
     /// What to watch.
     pub watched: Watched,
+    /// The operator's own namespace, where that is known: attempts are kept there a second time.
+    pub own_namespace: Option<String>,
     /// Carries what flags may change: how fresh lists are, when a channel counts as unseen.
     pub limits: Limits,
     /// Channels worked on at the same time; one that waits for Meta does not count.
@@ -129,7 +131,17 @@ where
     S: GraphSource,
     C: Clock,
 {
-    let Options { watched, limits, concurrency, instance, may_work, election, health, metrics } = options;
+    let Options {
+        watched,
+        own_namespace,
+        limits,
+        concurrency,
+        instance,
+        may_work,
+        election,
+        health,
+        metrics,
+    } = options;
     for part in [CHANNELS, PORTFOLIOS] {
         health.missing_part(part, &format!("the cache of {part} is not filled yet"));
     }
@@ -156,6 +168,7 @@ where
         index: index.clone(),
         client: client.clone(),
         watched: watched.clone(),
+        own_namespace: own_namespace.map(Arc::from),
         events: Events::new(client.clone(), instance, move || counted.event_lost(), &publishing),
         source: Arc::new(source),
         clock,
@@ -232,6 +245,7 @@ where
     }
     metrics.leads(false);
     publishing.close();
+    unwritten.hurry();
     let writing = async {
         // No longer than what was begun may take: the pod is given that time.
         let end = *asked.get_or_init(Instant::now) + longest(&limits, DEADLINE);

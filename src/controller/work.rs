@@ -37,7 +37,7 @@ use super::{
     state::States,
     supervise::{Fallen, Pulse, Tasks},
     survey::survey,
-    sweep::sweep,
+    sweep,
     watch::{Key, Watched},
 };
 
@@ -53,6 +53,8 @@ pub struct Work<S: GraphSource, C> {
     pub index: Arc<Index<S::Graph>>,
     pub client: Client,
     pub watched: Watched,
+    /// The operator's own namespace, where that is known.
+    pub own_namespace: Option<Arc<str>>,
     pub events: Events,
     pub source: Arc<S>,
     pub clock: Arc<C>,
@@ -186,6 +188,7 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             accounts: Arc::new(Accounts::default()),
             unwritten: self.unwritten.clone(),
             labels: index.labels.clone(),
+            own_namespace: self.own_namespace.clone(),
             signals: signals.clone(),
         });
         let desks = Arc::new(portfolio::Context {
@@ -215,10 +218,10 @@ impl<S: GraphSource, C: Clock> Work<S, C> {
             let told = |class, delay| metrics.delay(PORTFOLIOS, word(class), delay);
             queue.run(pulse, |turn| portfolio::work(ctx.clone(), turn), told).await;
         });
-        let (client, watched) = (self.client.clone(), self.watched.clone());
-        let (limits, clock) = (self.limits.clone(), self.clock.clone());
+        let places = sweep::places(&self.watched.namespaces, self.own_namespace.as_deref());
+        let (client, limits, clock) = (self.client.clone(), self.limits.clone(), self.clock.clone());
         tasks.begin("the sweeping", |pulse| async move {
-            sweep(&client, &watched.namespaces, &limits, &clock, &pulse).await;
+            sweep::sweep(&client, &places, &limits, &clock, &pulse).await;
         });
         let (ctx, watched) = (channels.clone(), self.watched.clone());
         tasks.begin("the look at PINs", |pulse| async move { pins::follow(&ctx, &watched, &pulse).await });

@@ -1,6 +1,6 @@
 //! Attempts that outlive the object: the port to where they are kept, and when they are read and written.
 //!
-//! They are kept beside the channel and written after an outcome, like any effect that may be repeated: a write that
+//! They are kept beside the portfolio, and a second time with the operator, and written after an outcome, like any effect that may be repeated: a write that
 //! failed is made again by a later pass, and holds nothing up. They are read before the first step of a process that cannot
 //! be repeated, and again after others may have had the number. What either shows goes into the status.
 
@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
 use crate::engine::{
     limits::Limits,
@@ -62,6 +63,25 @@ impl AttemptsRead {
             Self::Absent | Self::Unusable(_) | Self::Forbidden(_) => None,
         }
     }
+
+    /// Why nothing of them is known, where that is so.
+    fn unknown(&self) -> Option<&String> {
+        match self {
+            Self::Unusable(why) | Self::Forbidden(why) | Self::Failed(why) => Some(why),
+            Self::Absent | Self::Kept(_) => None,
+        }
+    }
+}
+
+/// What was read in both places, and what may count as none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// What either place shows; [`AttemptsRead::Failed`] where a step has to wait.
+    pub read: AttemptsRead,
+    /// Why nothing is known of the first place.
+    pub unread: Option<String>,
+    /// Why nothing is known of the second one.
+    pub unread_with_operator: Option<String>,
 }
 
 /// Why attempts were not kept.
@@ -94,6 +114,58 @@ pub trait Attempts: Send + Sync + 'static {
         limits: &Limits,
         now: Timestamp,
     ) -> impl Future<Output = Result<Ledger, NotKept>> + Send;
+
+    /// Where a second copy is, which outlives the portfolio's namespace.
+    fn with_operator(&self) -> Option<&Self> {
+        None
+    }
+}
+
+/// Reads both places. What there is no second place for is absent there.
+pub(super) async fn read<A: Attempts>(attempts: &A) -> [AttemptsRead; 2] {
+    let second = async {
+        match attempts.with_operator() {
+            Some(second) => second.read().await,
+            None => AttemptsRead::Absent,
+        }
+    };
+    let (first, second) = tokio::join!(attempts.read(), second);
+    [first, second]
+}
+
+/// Keeps attempts in both places, each with what only the other one had. Gives back all that are kept then, and why the second
+/// place did not take them.
+pub(super) async fn keep<A: Attempts>(
+    attempts: &A,
+    own: &Ledger,
+    limits: &Limits,
+    now: Timestamp,
+) -> (Result<Ledger, NotKept>, Option<NotKept>) {
+    let until = Instant::now() + LONGEST;
+    let Some(second) = attempts.with_operator() else {
+        return (within(until, attempts.keep(own, limits, now)).await, None);
+    };
+    let first = within(until, attempts.keep(own, limits, now));
+    match tokio::join!(first, within(until, second.keep(own, limits, now))) {
+        (Ok(here), Ok(there)) => {
+            // What people may write to does not say what was tried otherwise than the operator's own namespace does.
+            let all = there.kept(&here, limits, now);
+            let here =
+                if here == all { Ok(here) } else { within(until, attempts.keep(&all, limits, now)).await };
+            let there =
+                if there == all { Ok(there) } else { within(until, second.keep(&all, limits, now)).await };
+            (here, there.err())
+        }
+        (here, there) => (here, there.err()),
+    }
+}
+
+async fn within(
+    until: Instant,
+    keeping: impl Future<Output = Result<Ledger, NotKept>> + Send,
+) -> Result<Ledger, NotKept> {
+    let unanswered = |_| Err(NotKept::Passing(format!("no answer within {LONGEST:?}")));
+    timeout_at(until, keeping).await.unwrap_or_else(unanswered)
 }
 
 /// What this process knows of the attempts that are kept of one channel. After a restart it knows nothing, so the
@@ -111,7 +183,7 @@ pub(super) struct Keeping {
     found: Option<Box<Ledger>>,
     /// Since when they cannot be read.
     unread: Option<Timestamp>,
-    /// The namespace in which they are kept.
+    /// Where they are kept: the portfolio's namespace, and the business portfolio of the second copy, if there is one.
     place: Box<str>,
 }
 
@@ -121,11 +193,15 @@ impl Keeping {
         *self == Self { place: self.place.clone(), ..Self::default() }
     }
 
-    /// They are kept in this namespace from now on. Of those in another one nothing is known here.
-    pub(super) fn at(&mut self, place: &str) {
-        if *self.place != *place {
-            *self = Self { place: place.into(), ..Self::default() };
+    /// They are kept in this namespace from now on, and a second time for this business portfolio. Of those in another place
+    /// nothing is known here. A second place that is away for a while is the same one when it is back.
+    pub(super) fn at(&mut self, namespace: &str, business: Option<&str>) {
+        let (known, of) = self.place.split_once('/').unwrap_or((&self.place, ""));
+        if known == namespace && business.is_none_or(|business| business == of) {
+            return;
         }
+        let place = business.map_or_else(|| namespace.into(), |business| format!("{namespace}/{business}"));
+        *self = Self { place: place.into(), ..Self::default() };
     }
 
     /// Nothing needs them now, so the next step that does waits anew, unless one waited to the end lately.
@@ -184,6 +260,43 @@ impl Keeping {
     /// Whether what others tried has to be read before a step that cannot be repeated.
     pub(super) fn is_known(&self) -> bool {
         self.is_known
+    }
+
+    /// Whether a write to the second place that failed is made again soon. It holds nothing up for good.
+    pub(super) fn is_patient(&self) -> bool {
+        self.failed < SOON.len()
+    }
+
+    /// What reads of both places are worth: what either shows counts. The first place holds a step up as it would alone; the
+    /// second one does where it gave no answer, and not where a right to it is missing.
+    pub(super) fn heard_both(
+        &mut self,
+        [first, second]: [AttemptsRead; 2],
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Heard {
+        let (unread, unread_with_operator) = (first.unknown().cloned(), second.unknown().cloned());
+        let all = match (&first, &second) {
+            (AttemptsRead::Kept(here), AttemptsRead::Kept(there)) => {
+                Some(Box::new(there.kept(here, limits, now)))
+            }
+            (AttemptsRead::Kept(all), _) | (_, AttemptsRead::Kept(all)) => Some(all.clone()),
+            _ => None,
+        };
+        let decides = match (&first, &second) {
+            (AttemptsRead::Failed(_) | AttemptsRead::Forbidden(_), _) => first,
+            (_, AttemptsRead::Failed(_)) => second,
+            _ => first,
+        };
+        let read = self.heard(decides, now);
+        if matches!(read, AttemptsRead::Failed(_)) {
+            return Heard { read, unread: None, unread_with_operator: None };
+        }
+        if all.is_some() {
+            self.found.clone_from(&all);
+        }
+        let read = all.map_or(AttemptsRead::Absent, AttemptsRead::Kept);
+        Heard { read, unread, unread_with_operator }
     }
 
     /// What a read is worth. One that failed holds a step up for a while, and then counts as if there were none.

@@ -102,7 +102,7 @@ impl<M: Memories> Writer<M> {
     /// Folds it into what stands there. An error says why it has to be tried again.
     async fn fold(&self, owed: &Owed, live: &Live<M::Version>) -> Result<(), String> {
         match fold_late(&live.memory, &owed.outcome, &self.limits) {
-            Late::Known => self.unwritten.settle(owed),
+            Late::Known => self.unwritten.settle(&owed.uid, &owed.outcome),
             Late::Decided => self.unwritten.decided(owed),
             Late::NotUnderstood => return Err(live.memory.unknown.clone().unwrap_or_default()),
             Late::News(memory) => match self.memories.write(owed, &memory, &live.version).await {
@@ -110,7 +110,7 @@ impl<M: Memories> Writer<M> {
                     let Owed { namespace, name, outcome, .. } = owed;
                     let (step, intent) = (outcome.step.as_str(), outcome.intent.as_deref());
                     info!(%namespace, channel = %name, step, intent, "an outcome is written at last");
-                    self.unwritten.settle(owed);
+                    self.unwritten.settle(&owed.uid, &owed.outcome);
                 }
                 Err(WriteError::Gone) => self.gone(owed),
                 Err(error) => return Err(error.to_string()),
@@ -121,7 +121,7 @@ impl<M: Memories> Writer<M> {
 
     fn gone(&self, owed: &Owed) {
         owed.dropped("its object is gone");
-        self.unwritten.settle(owed);
+        self.unwritten.settle(&owed.uid, &owed.outcome);
     }
 }
 

@@ -41,7 +41,7 @@ use crate::repeat::Repeats;
 
 use super::{
     act::act,
-    attempts::{self, Attempts, AttemptsRead, Lost, NotKept},
+    attempts::{self, Attempts, AttemptsRead, Heard, Lost, NotKept},
     may_work::MayWork,
     observe::{Circumstances, Sources, observe},
     rested::Rested,
@@ -325,7 +325,11 @@ where
         if !acts || !matches!(input.claim, Claim::Ours { act_from: None }) {
             volatile.keeping.lose_sight();
         }
-        volatile.keeping.at(&input.desired.portfolio.namespace);
+        let business = match &input.portfolio {
+            PortfolioState::View(view) if attempts.with_operator().is_some() => Some(view.business.as_str()),
+            _ => None,
+        };
+        volatile.keeping.at(&input.desired.portfolio.namespace, business);
         let now = shell.clock.now();
         input.live.memory = volatile.keeping.merge(input.live.memory, &shell.limits, now);
     }
@@ -422,22 +426,29 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     if !decided.needs_attempts() {
         volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
     } else if !seen.keeping.is_known() {
-        let read = apart(place, attempts.read()).await;
+        let read = apart(place, attempts::read(attempts)).await;
         let now = shell.clock.now();
-        let read = volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard(read, now);
-        match &read {
-            AttemptsRead::Unusable(why) | AttemptsRead::Forbidden(why) => {
-                if let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}")) {
-                    warn!(why, repeated, "earlier attempts of the number are not known and count as none");
-                }
-                lost.push(Lost::NotRead(why.clone()));
+        let Heard { read, unread, unread_with_operator } =
+            volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard_both(read, limits, now);
+        if let Some(why) = unread {
+            if let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}")) {
+                warn!(why, repeated, "earlier attempts of the number are not known and count as none");
             }
-            AttemptsRead::Failed(why) => {
-                if let Some(repeated) = shell.repeats.tell(&format!("attempts waited for: {why}")) {
-                    warn!(why, repeated, "a step waits for earlier attempts of the number");
-                }
-            }
-            AttemptsRead::Absent | AttemptsRead::Kept(_) => {}
+            lost.push(Lost::NotRead(why));
+        }
+        if let Some(why) = unread_with_operator
+            && let Some(repeated) = shell.repeats.tell(&format!("attempts with the operator: {why}"))
+        {
+            warn!(
+                why,
+                repeated,
+                "attempts in the operator's own namespace are not known; those beside the portfolio count alone"
+            );
+        }
+        if let AttemptsRead::Failed(why) = &read
+            && let Some(repeated) = shell.repeats.tell(&format!("attempts waited for: {why}"))
+        {
+            warn!(why, repeated, "a step waits for earlier attempts of the number");
         }
         if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
@@ -522,6 +533,8 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         );
         let span = error_span!("step", step = planned.step.kind().as_str(), intent = intended.as_deref());
         let outcome = Box::pin(acting).instrument(span).await;
+        // From here on only the end of the process loses it, whatever happens to this task.
+        self.input.unwritten.hold(&self.input.desired, &outcome);
         self.decided.materials.picture = None;
         if outcome.is_attempt() {
             self.remember(&planned.step, intended.as_deref(), now);
@@ -543,6 +556,9 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         // Also where no status takes it any more: the attempt was made.
         let made = fold(&base.memory, &outcome, &self.decided.plan, &self.shell.limits);
         let written = self.write_outcome(base, &outcome).await;
+        if written.is_ok() {
+            self.input.unwritten.settle(&self.input.desired.uid, &outcome);
+        }
         self.keep_attempts(written.as_ref().map_or(&made.ledger, |(record, _)| &record.memory.ledger)).await;
         let (record, written) = written?;
         Ok(self.done(record, Some(outcome), writes + written))
@@ -561,11 +577,19 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         if !keeping().keeping.is_due(ledger, limits, now) {
             return keeping().keeping.is_done(ledger, limits, now);
         }
-        let kept = tokio::time::timeout(attempts::LONGEST, self.attempts.keep(ledger, limits, now)).await;
-        let unanswered = || NotKept::Passing(format!("no answer within {:?}", attempts::LONGEST));
-        match kept.unwrap_or_else(|_| Err(unanswered())) {
-            Ok(all) => keeping().keeping.note_kept(ledger, all, limits, now),
-            Err(not_kept) => {
+        let (kept, not_with_operator) = attempts::keep(&*self.attempts, ledger, limits, now).await;
+        if let Some(NotKept::Passing(why) | NotKept::Refused(why)) = &not_with_operator
+            && let Some(repeated) =
+                self.shell.repeats.tell(&format!("attempts not kept with the operator: {why}"))
+        {
+            warn!(why, repeated, "attempts not kept in the operator's own namespace");
+        }
+        match (kept, not_with_operator) {
+            (Ok(_), Some(passing @ NotKept::Passing(_))) if keeping().keeping.is_patient() => {
+                keeping().keeping.note_failed(&passing, limits, now);
+            }
+            (Ok(all), _) => keeping().keeping.note_kept(ledger, all, limits, now),
+            (Err(not_kept), _) => {
                 let (NotKept::Passing(why) | NotKept::Refused(why)) = &not_kept;
                 if let Some(repeated) = self.shell.repeats.tell(&format!("attempts not kept: {why}")) {
                     warn!(why, repeated, "attempts not kept beside the channel");
@@ -731,6 +755,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
 
     fn dropped(&self, outcome: &Outcome) -> PassError {
         self.log_unwritten(outcome, "its object is gone");
+        self.input.unwritten.settle(&self.input.desired.uid, outcome);
         PassError::Gone
     }
 

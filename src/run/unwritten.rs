@@ -25,6 +25,8 @@ const MOST: usize = 10_000;
 /// Until the first try, and between two of them: a leader decides from an intent half a minute after its start.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
+/// The pass that has an outcome writes it within this; only if it cannot, somebody else does.
+const OWN: Duration = Duration::from_secs(120);
 
 /// The outcome of the last step with an intent, as long as status does not hold it, of each object by its uid.
 #[derive(Debug, Default)]
@@ -51,8 +53,18 @@ struct Kept {
 }
 
 impl Unwritten {
-    /// Keeps an outcome. One without an intent is not kept: its step may be repeated.
+    /// Keeps an outcome that its pass could not write. One without an intent is not kept: its step may be repeated.
     pub fn keep(&self, of: &Desired, outcome: &Outcome) {
+        self.put(of, outcome, FIRST);
+        self.more.notify_one();
+    }
+
+    /// Keeps an outcome that its pass is about to write, should that come to nothing.
+    pub(super) fn hold(&self, of: &Desired, outcome: &Outcome) {
+        self.put(of, outcome, OWN);
+    }
+
+    fn put(&self, of: &Desired, outcome: &Outcome, pause: Duration) {
         if outcome.intent.is_none() {
             return;
         }
@@ -70,10 +82,8 @@ impl Unwritten {
                 oldest.dropped("too many are kept");
             }
         }
-        let kept = Kept { owed, tries: 0, due: Instant::now() + FIRST };
+        let kept = Kept { owed, tries: 0, due: Instant::now() + pause };
         all.insert(kept.owed.uid.clone(), kept);
-        drop(all);
-        self.more.notify_one();
     }
 
     /// What is remembered of an object, with the outcome as far as it still counts there.
@@ -83,7 +93,7 @@ impl Unwritten {
             Late::News(folded) => *folded,
             Late::NotUnderstood => memory,
             Late::Known => {
-                self.settle(&owed);
+                self.settle(uid, &owed.outcome);
                 memory
             }
             Late::Decided => {
@@ -99,17 +109,17 @@ impl Unwritten {
     }
 
     /// Forgets one that a status holds, or that nobody asks for any more.
-    pub(super) fn settle(&self, owed: &Owed) {
+    pub(super) fn settle(&self, uid: &str, outcome: &Outcome) {
         let mut all = self.lock();
-        if all.get(&owed.uid).is_some_and(|kept| kept.owed.outcome.intent == owed.outcome.intent) {
-            all.remove(&owed.uid);
+        if all.get(uid).is_some_and(|kept| kept.owed.outcome.intent == outcome.intent) {
+            all.remove(uid);
         }
     }
 
     /// Somebody else has decided about the intent.
     pub(super) fn decided(&self, owed: &Owed) {
         owed.dropped("its intent was decided meanwhile, or is not there any more");
-        self.settle(owed);
+        self.settle(&owed.uid, &owed.outcome);
     }
 
     /// It was tried in vain, so it is tried again after a longer pause.
@@ -133,6 +143,14 @@ impl Unwritten {
         let mut all = self.lock();
         all.retain(|_, kept| later(kept.owed.outcome.at, limits.longest_window()) > now);
         all.values().map(|kept| kept.due).min()
+    }
+
+    /// No pass is on its way any more: all are tried now.
+    pub fn hurry(&self) {
+        let now = Instant::now();
+        for kept in self.lock().values_mut() {
+            kept.due = now;
+        }
     }
 
     /// Waits until one more is kept.

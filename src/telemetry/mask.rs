@@ -90,6 +90,10 @@ mod tests {
                 "configmaps \"whatsapp-attempts-5511912345678\" not found",
                 "configmaps \"whatsapp-attempts-***5678\" not found",
             ),
+            (
+                "configmaps \"whatsapp-attempts-500000000000001-5511912345678\" not found",
+                "configmaps \"whatsapp-attempts-500000000000001-***5678\" not found",
+            ),
             ("E164(\"+5511912345678\")", "E164(\"+***5678\")"),
         ] {
             assert_eq!(mask(line), told);

@@ -122,7 +122,7 @@ struct State {
     secrets: BTreeMap<String, Secret>,
     /// What is where pictures come from; without an entry, a picture that Meta takes.
     pictures: BTreeMap<PictureSource, PictureBytes>,
-    /// As they stand beside the channels, by the digits of the number.
+    /// As they stand beside the portfolio, by the digits of the number, and with the operator, after those of the business.
     attempts: BTreeMap<String, String>,
 }
 
@@ -170,9 +170,14 @@ impl Cluster {
         self.state().channels.remove(name);
     }
 
-    /// What is kept of a number beside its channel.
+    /// What is kept of a number beside the portfolio.
     pub fn attempts(&self, number: &Canonical) -> Option<String> {
         self.state().attempts.get(number.digits()).cloned()
+    }
+
+    /// The namespace of portfolio and channel is deleted: no attempts stand beside the portfolio any more.
+    pub fn lose_attempts(&self, number: &Canonical) {
+        self.state().attempts.remove(number.digits());
     }
 
     /// Puts a text in its place.
@@ -345,15 +350,31 @@ impl Cluster {
     }
 }
 
-/// The attempts of one number.
+/// The attempts of one number, in one of the two places.
 pub struct Folder {
-    pub cluster: Arc<Cluster>,
-    pub number: Canonical,
+    cluster: Arc<Cluster>,
+    name: String,
+}
+
+impl Folder {
+    /// Beside the portfolio.
+    pub fn new(cluster: Arc<Cluster>, number: &Canonical) -> Self {
+        Self { cluster, name: number.digits().to_owned() }
+    }
+
+    /// In the operator's own namespace, of this business portfolio.
+    pub fn of_business(cluster: Arc<Cluster>, business: &str, number: &Canonical) -> Self {
+        Self { cluster, name: format!("{business}-{}", number.digits()) }
+    }
+
+    fn standing(&self) -> Option<String> {
+        self.cluster.state().attempts.get(&self.name).cloned()
+    }
 }
 
 impl Attempts for Folder {
     async fn read(&self) -> AttemptsRead {
-        match self.cluster.attempts(&self.number).as_deref().map(lower::attempts) {
+        match self.standing().as_deref().map(lower::attempts) {
             None => AttemptsRead::Absent,
             Some(Ok(kept)) => AttemptsRead::Kept(Box::new(kept)),
             Some(Err(why)) => AttemptsRead::Unusable(why),
@@ -361,10 +382,11 @@ impl Attempts for Folder {
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
-        let standing = self.cluster.attempts(&self.number);
+        let standing = self.standing();
         let kept = standing.as_deref().and_then(|text| lower::attempts(text).ok()).unwrap_or_default();
         let next = own.kept(&kept, limits, now);
-        self.cluster.put_attempts(&self.number, &lower::attempts_text(&next, standing.as_deref()));
+        let text = lower::attempts_text(&next, standing.as_deref());
+        self.cluster.state().attempts.insert(self.name.clone(), text);
         Ok(next)
     }
 }

@@ -99,9 +99,12 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
         render(plane, json!({ "namespaces": ["shop-a", "shop-b"], "rbac": { "aggregate": false } })).await;
     assert_eq!(of_kind(&some, "ClusterRole").count(), 0);
     assert_eq!(of_kind(&some, "ClusterRoleBinding").count(), 0);
-    let (lease, roles): (Vec<_>, Vec<_>) =
-        of_kind(&some, "Role").partition(|role| role["metadata"]["name"] == "whatsapp-operator-lease");
-    assert_eq!(lease.len(), 1);
+    let (home, roles): (Vec<_>, Vec<_>) =
+        of_kind(&some, "Role").partition(|role| role["metadata"]["namespace"] == "whatsapp-system");
+    assert_eq!(home.len(), 2, "those of the Lease and of the attempts");
+    let attempts = home.iter().find(|role| role["metadata"]["name"] == "whatsapp-operator-attempts");
+    let maps: BTreeSet<_> = granted().into_iter().filter(|(resource, _)| resource == "/configmaps").collect();
+    assert_eq!(rights(attempts.expect("a Role")), maps);
     assert_eq!(roles.len(), 2);
     for role in roles {
         assert_eq!(rights(role), granted());
@@ -109,6 +112,10 @@ async fn the_operator_gets_the_rights_it_needs_and_no_others() {
     let args = &of_kind(&some, "Deployment").next().expect("a Deployment")["spec"]["template"]["spec"]["containers"]
         [0]["args"];
     assert!(args.as_array().is_some_and(|args| args.contains(&json!("--namespace=shop-b"))), "{args}");
+
+    let own = render(plane, json!({ "namespaces": ["shop-a", "whatsapp-system"] })).await;
+    let of_attempts = |role: &&Value| role["metadata"]["name"] == "whatsapp-operator-attempts";
+    assert_eq!(of_kind(&own, "Role").filter(of_attempts).count(), 0, "where it watches, it has them already");
 }
 
 /// Two releases may have one name in two namespaces; each has a policy of its own, for its own account.

@@ -157,12 +157,30 @@ impl Rig {
     pub async fn watch_also(&mut self, prefix: &str) -> String {
         let other = self.plane.namespace(prefix).await;
         self.scope.push(format!("--namespace={other}"));
+        self.grant().await;
+        other
+    }
+
+    /// Has the operator watch another namespace in place of its own, before it is started.
+    pub async fn watch_instead(&mut self, prefix: &str) -> String {
+        let other = self.plane.namespace(prefix).await;
+        self.scope = vec![format!("--namespace={other}")];
+        self.grant().await;
+        for kind in ["rolebinding", "role"] {
+            let delete = ["delete", kind, self.account_name(), "-n", &self.namespace];
+            let out = self.plane.kubectl(delete).await;
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+        other
+    }
+
+    /// Gives the operator its rights in every namespace that it watches, also in one that was made anew.
+    pub async fn grant(&self) {
         let namespaces: Vec<&str> =
             self.scope.iter().filter_map(|flag| flag.strip_prefix("--namespace=")).collect();
         let rendered = self.plane.helm_template(&self.namespace, &json!({ "namespaces": namespaces })).await;
         let out = self.plane.kubectl_with_input(["apply", "--server-side", "-f", "-"], &rendered).await;
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        other
     }
 
     /// Serves the sandbox at one more address.

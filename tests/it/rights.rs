@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
 
 use crate::control_plane::client_from;
-use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get, resource};
+use crate::rig::{ACCOUNT, BUSINESS, Rig, condition, free_address, http_get, resource};
 
 const NUMBER: &str = "+5511915700001";
 /// Each waits most of the time.
@@ -428,10 +428,21 @@ fn the_table_of_the_chart_says_what_each_right_is_for() {
         .split_once("| Without the right to | What breaks | Told by |\n|---|---|---|\n")
         .expect("a table");
     let mut listed = BTreeSet::new();
+    let mut at_home_too = BTreeSet::new();
     let mut wrong = Vec::new();
     for row in table.lines().take_while(|line| line.starts_with('|')) {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [without, breaks, told_by] = cells[..] else { panic!("{row}") };
+        if let Some(at_home) = without.strip_suffix(" in the namespace of the release") {
+            for (resource, verb) in named(at_home) {
+                let is_known = AT_HOME.contains(&(verb.as_str(), breaks)) && resource == "configmaps";
+                if !is_known || told_by != "log" {
+                    wrong.push(format!("{verb} {resource} in the namespace of the release: {breaks}"));
+                }
+                at_home_too.insert(verb);
+            }
+            continue;
+        }
         for (resource, verb) in named(without) {
             let of = RIGHTS.iter().find(|(of, with, ..)| (*of, *with) == (resource, verb.as_str()));
             let Some((_, _, told, shown)) = of else {
@@ -455,7 +466,86 @@ fn the_table_of_the_chart_says_what_each_right_is_for() {
     let all: BTreeSet<_> =
         RIGHTS.iter().map(|(resource, verb, ..)| (*resource, (*verb).to_owned())).collect();
     assert_eq!(listed, all, "the rights that the table has");
+    let at_home: BTreeSet<_> = AT_HOME.iter().map(|(verb, _)| (*verb).to_owned()).collect();
+    assert_eq!(at_home_too, at_home, "those in the namespace of the release");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Those of the chart's role in the namespace of the release, where another one is watched.
+/// Each with what the chart's README says of it.
+const AT_HOME: [(&str, &str); 5] = [
+    ("get", NOT_KEPT_AT_HOME),
+    ("list", "those in which nothing counts any more stay"),
+    ("create", NOT_KEPT_AT_HOME),
+    ("patch", NOT_KEPT_AT_HOME),
+    ("delete", "those in which nothing counts any more stay"),
+];
+const NOT_KEPT_AT_HOME: &str = "attempts before the portfolio's namespace was deleted do not count";
+const ROLE_AT_HOME: &str = "whatsapp-operator-attempts";
+
+/// Takes one of them away, and gives back what is wrong with how that shows.
+async fn miss_at_home(verb: &str) -> Option<String> {
+    let mut rig = Rig::with_portfolio("home").await;
+    let shop = rig.watch_instead("shop").await;
+    let rules = rules(&rig, ROLE_AT_HOME).await;
+    let fewer: Vec<_> = rules.iter().filter(|rule| !is(rule, "configmaps", verb)).collect();
+    assert_eq!((rules.len(), fewer.len()), (AT_HOME.len(), AT_HOME.len() - 1), "{verb} is a right");
+    rig.merge("Role", ROLE_AT_HOME, &json!({"rules": fewer})).await;
+    let map = |name: String, days: i64| {
+        let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days)).to_string();
+        let code = json!({"id": "1", "at": at, "outcome": "Accepted", "cause": "SendCode"});
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": {"whatsapp-operator.dev/use": "attempts"}},
+            "data": {"attempts.json": json!({"codes": [code]}).to_string()},
+        })
+    };
+    let digits = NUMBER.trim_start_matches('+');
+    rig.apply(&map("whatsapp-attempts-1-5511915700002".into(), 40)).await;
+    if verb == "patch" {
+        rig.apply(&map(format!("whatsapp-attempts-{BUSINESS}-{digits}"), 2)).await;
+    }
+    rig.secret(&format!("{shop}/acme-meta"), json!({"token": rig.token})).await;
+    rig.apply(&json!({
+        "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+        "metadata": {"name": "acme", "namespace": shop},
+        "spec": {
+            "businessId": BUSINESS,
+            "credentials": {"accessTokenSecretRef": {"name": "acme-meta", "key": "token"}}
+        }
+    }))
+    .await;
+    rig.start().await;
+    let channel = format!("{shop}/support");
+    rig.channel(&channel, NUMBER, json!({})).await;
+    rig.until_condition(&channel, "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate(&channel, "send-code", "one").await;
+    rig.until_condition(&channel, "NumberVerified", "False", Some("CodeAwaited")).await;
+    let wanted = format!(
+        "cannot {verb} resource \"configmaps\" in API group \"\" in the namespace \"{}\"",
+        rig.namespace
+    );
+    let begun = Instant::now();
+    while !rig.logs().replace('\\', "").contains(&wanted) {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Some(format!("{verb}: {wanted:?} is not told\n{}", rig.logs()));
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let beside: Api<DynamicObject> = rig.api("ConfigMap", &shop);
+    let beside = beside.get_opt(&format!("whatsapp-attempts-{digits}")).await.expect("an answer");
+    beside.is_none().then(|| format!("{verb}: nothing is kept beside the portfolio\n{}", rig.logs()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_right_to_attempts_in_the_operators_own_namespace_is_needed_and_without_it_all_else_goes_on() {
+    let wrong: Vec<String> = stream::iter(AT_HOME)
+        .map(|(verb, _)| miss_at_home(verb))
+        .buffer_unordered(AT_HOME.len())
+        .filter_map(async |wrong| wrong)
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,7 @@ impl Replica {
         let (told, may_work) = watch::channel(MayWork::No);
         let (health, stop) = (Health::waiting_for([]), CancellationToken::new());
         let options = controller::Options {
+            own_namespace: None,
             watched: controller::Watched {
                 namespaces: vec![rig.namespace.clone()],
                 ..controller::Watched::default()

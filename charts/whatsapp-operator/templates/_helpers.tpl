@@ -41,6 +41,13 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* What it may do with the attempts of each number: keep them in a ConfigMap, and remove those that count no more. */}}
+{{- define "whatsapp-operator.attempts" -}}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, patch, delete]
+{{- end -}}
+
 {{/* What the operator may do: look at its kinds, write their status and their finalizer (the right to patch cannot be limited to
 metadata; it writes nothing else of them), tell events, read Secrets by name, create PINs,
 keep the attempts of each number in a ConfigMap (listed once a day by label, to remove those that count no more). */}}
@@ -57,7 +64,5 @@ keep the attempts of each number in a ConfigMap (listed once a day by label, to 
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
-- apiGroups: [""]
-  resources: [configmaps]
-  verbs: [get, list, create, patch, delete]
+{{ include "whatsapp-operator.attempts" . }}
 {{- end -}}

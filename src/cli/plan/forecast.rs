@@ -409,7 +409,7 @@ impl<'a> Play<'a> {
             desired,
         };
         let secrets = Arc::new(Drawer(actor.cluster.clone()));
-        let attempts = Folder { cluster: actor.cluster.clone(), number: actor.desired().number.canonical() };
+        let attempts = Folder::new(actor.cluster.clone(), &actor.desired().number.canonical());
         let kept = (Arc::new(records), Arc::new(attempts));
         let ended = pass(&self.shell, input, found.graph().cloned(), secrets, kept, ()).await;
         let spent = self.spent(calls, effects);

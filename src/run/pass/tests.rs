@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::atomic::AtomicUsize,
+    sync::atomic::{AtomicBool, AtomicUsize},
 };
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use crate::engine::{
     observed::{Account, Number, Official, Profile, Subscribed, Username},
     phone::E164,
     picture::PictureKind,
-    portfolio::{AppSubscription, BusinessFacts, TokenFacts},
+    portfolio::{AppSubscription, BusinessFacts, PortfolioView, TokenFacts},
     reason::Reason,
     secret::SecretVersion,
     spelling::Canonical,
@@ -269,12 +269,16 @@ enum Fate {
     Slow(Duration),
     /// It lands, and somebody else writes behind it.
     Overwritten,
+    /// The process has a bug there.
+    Panics,
 }
 
 /// A status in memory, with a fate for each write; without one a write lands.
 struct Book {
     clock: Arc<Hands>,
     state: Mutex<State>,
+    /// The next comparison of a record with the status meets a bug.
+    shows_panics: AtomicBool,
 }
 
 struct State {
@@ -329,6 +333,7 @@ impl Records for Book {
     }
 
     fn shows(&self, version: &u64, record: &Record) -> bool {
+        assert!(!self.shows_panics.swap(false, Ordering::SeqCst), "a bug");
         let state = self.state.lock().unwrap();
         let same =
             |standing: &Record| standing.memory == record.memory && standing.assessment == record.assessment;
@@ -350,6 +355,10 @@ impl Records for Book {
             Fate::Slow(time) => {
                 self.clock.pass(time);
                 Ok(state.land(record))
+            }
+            Fate::Panics => {
+                drop(state);
+                panic!("a bug");
             }
             Fate::Overwritten => {
                 let written = state.land(record);
@@ -407,6 +416,8 @@ struct Folder {
     read: Mutex<Option<AttemptsRead>>,
     /// Nothing can be kept now, for this reason.
     shut: Mutex<Option<NotKept>>,
+    /// The second copy, if there is one.
+    second: Option<Box<Folder>>,
 }
 
 impl Folder {
@@ -447,6 +458,10 @@ impl Attempts for Folder {
         let mut kept = self.kept.lock().unwrap();
         *kept = own.kept(&kept, limits, now);
         Ok(kept.clone())
+    }
+
+    fn with_operator(&self) -> Option<&Self> {
+        self.second.as_deref()
     }
 }
 
@@ -490,7 +505,7 @@ impl Scene {
                 begun: Arc::default(),
                 listed: Vec::new(),
             },
-            book: Arc::new(Book { clock, state: Mutex::new(state) }),
+            book: Arc::new(Book { clock, state: Mutex::new(state), shows_panics: AtomicBool::new(false) }),
             folder: Arc::default(),
             unwritten: Arc::default(),
         }
@@ -1039,6 +1054,180 @@ impl Scene {
     fn codes(&self) -> usize {
         self.graph.codes.load(Ordering::SeqCst)
     }
+
+    /// The same, of an operator that knows its own namespace.
+    fn with_two_places() -> Self {
+        let folder = Folder { second: Some(Box::default()), ..Folder::default() };
+        Self { folder: Arc::new(folder), ..Self::with_number([]) }
+    }
+
+    /// The copy in the operator's own namespace.
+    fn second(&self) -> &Folder {
+        self.folder.second.as_deref().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_bug_behind_an_answer_of_metas_does_not_lose_it() {
+    for is_written in [true, false] {
+        let fates = if is_written { vec![Fate::Lands, Fate::Panics] } else { vec![] };
+        let mut scene = Scene::with_number(fates);
+        scene.book.shows_panics.store(!is_written, Ordering::SeqCst);
+        scene.graph.answer = Err(Failure::Refused(fixture::refusal(136_024, None, "T1")));
+        assert_eq!(scene.run(scene.asking("one")).await.unwrap_err(), PassError::Lost);
+        assert_eq!((scene.codes(), scene.unwritten.left()), (1, 1));
+        assert!(scene.book.memory().in_flight.is_some(), "the status has the intent alone");
+        assert!(scene.unwritten.due(1).is_empty(), "a pass that has no bug would write it");
+        scene.unwritten.hurry();
+        assert_eq!(scene.unwritten.due(1).len(), 1, "before the end of the process");
+        for left in [1, 0] {
+            scene.book.clock.pass(Duration::from_secs(120));
+            let done = scene.run(scene.asking("one")).await.unwrap();
+            let outcomes: Vec<_> = done.memory.ledger.codes.iter().map(|code| code.outcome).collect();
+            assert_eq!((outcomes, done.memory.in_flight), (vec![EntryOutcome::Refused], None));
+            assert_eq!((scene.codes(), scene.unwritten.left()), (1, left));
+        }
+        assert_eq!(scene.book.memory().ledger.codes.len(), 1, "it is written");
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_its_pass_writes_is_kept_for_nobody_else() {
+    let fates: [Vec<Fate>; 3] =
+        [vec![], vec![Fate::Lands, Fate::LandsUnheard], vec![Fate::Lands, Fate::Gone]];
+    for fates in fates {
+        tokio::time::pause();
+        let scene = Scene::with_number(fates);
+        let _ = scene.run(scene.asking("one")).await;
+        assert_eq!((scene.codes(), scene.unwritten.left()), (1, 0));
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn attempts_that_only_one_place_knows_count_and_go_to_the_other_one() {
+    for is_second in [false, true] {
+        let scene = Scene::with_two_places();
+        let (has, lacks) = match is_second {
+            true => (scene.second(), &*scene.folder),
+            false => (&*scene.folder, scene.second()),
+        };
+        has.kept.lock().unwrap().codes.extend((0..4).map(|n| tried(n, 300, EntryOutcome::Accepted)));
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let asking = |value| Input { volatile: volatile.clone(), ..scene.asking(value) };
+        let done = scene.run(asking("one")).await.unwrap();
+        assert_eq!(done.plan.block.map(|block| block.reason), Some(Reason::CodeLimitReached));
+        assert_eq!((scene.codes(), scene.book.memory().ledger.codes.len()), (0, 4));
+        assert_eq!((has.ids().len(), lacks.ids().len()), (4, 4), "second: {is_second}");
+        let tries = scene.second().tries();
+        for _ in 0..3 {
+            scene.book.clock.pass(Duration::from_secs(600));
+            scene.run(asking("one")).await.unwrap();
+        }
+        assert_eq!((scene.second().reads(), scene.second().tries()), (1, tries), "and that is all");
+    }
+}
+
+#[tokio::test]
+async fn what_both_places_have_is_merged_by_id_and_the_operators_own_one_is_believed() {
+    let scene = Scene::with_two_places();
+    scene.folder.kept.lock().unwrap().codes =
+        vec![tried(1, 300, EntryOutcome::Accepted), tried(2, 60 * 24 * 20, EntryOutcome::Accepted)];
+    scene.second().kept.lock().unwrap().codes =
+        vec![tried(2, 200, EntryOutcome::Refused), tried(3, 100, EntryOutcome::Accepted)];
+    let done = scene.run(scene.asking("one")).await.unwrap();
+    assert!(done.outcome.is_some() && scene.codes() == 1, "{:?}", done.plan.block);
+    let own = done.memory.ledger.codes.last().unwrap().id.clone();
+    let all = ["before-1", "before-2", "before-3", &own];
+    assert_eq!(scene.folder.ids(), all);
+    assert_eq!(scene.second().ids(), all);
+    assert_eq!(*scene.folder.kept.lock().unwrap(), *scene.second().kept.lock().unwrap());
+    let ids: Vec<_> = done.memory.ledger.codes.iter().map(|code| code.id.as_str()).collect();
+    assert_eq!(ids, all);
+    assert_eq!(done.memory.ledger.codes[1].outcome, EntryOutcome::Refused, "{:?}", done.memory.ledger);
+}
+
+#[tokio::test]
+async fn a_step_goes_on_where_the_second_place_is_forbidden_and_waits_a_while_where_it_gives_no_answer() {
+    type Case = (AttemptsRead, &'static [(u64, usize)]);
+    let cases: [Case; 3] = [
+        (AttemptsRead::Forbidden("no right".into()), &[(0, 1)]),
+        (AttemptsRead::Unusable("not understood".into()), &[(0, 1)]),
+        (AttemptsRead::Failed("no answer".into()), &[(0, 0), (60, 0), (59, 0), (1, 1)]),
+    ];
+    for (read, times) in cases {
+        let scene = Scene::with_two_places();
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        scene.second().read_as(Some(read.clone()));
+        scene.folder.kept.lock().unwrap().codes.push(tried(1, 300, EntryOutcome::Accepted));
+        for (seconds, expected) in times {
+            scene.book.clock.pass(Duration::from_secs(*seconds));
+            let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+            assert_eq!((scene.codes(), done.lost), (*expected, vec![]), "{read:?} after {seconds} s more");
+        }
+        assert_eq!(scene.book.memory().ledger.codes.len(), 2, "what the first place has counts: {read:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_second_place_shows_counts_also_once_the_first_one_counts_as_none() {
+    let scene = Scene::with_two_places();
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    scene.folder.read_as(Some(AttemptsRead::Forbidden("no right".into())));
+    let before = (0..4).map(|n| tried(n, 300, EntryOutcome::Accepted));
+    scene.second().kept.lock().unwrap().codes.extend(before);
+    for (seconds, lost) in [(0, 0), (119, 0), (1, 1)] {
+        scene.book.clock.pass(Duration::from_secs(seconds));
+        let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+        assert_eq!((scene.codes(), done.lost.len()), (0, lost), "after {seconds} s more");
+    }
+    assert_eq!(scene.book.memory().ledger.codes.len(), 4);
+}
+
+#[tokio::test]
+async fn a_second_place_that_takes_nothing_holds_nothing_up() {
+    type Case = (NotKept, &'static [(u64, usize)]);
+    let cases: [Case; 2] = [
+        (NotKept::Refused("forbidden".into()), &[(1, 1), (10_000, 1)]),
+        (NotKept::Passing("no answer".into()), &[(1, 1), (1, 2), (10, 3), (60, 4), (300, 5), (10_000, 5)]),
+    ];
+    for (why, times) in cases {
+        let scene = Scene::with_two_places();
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let same = || Input { volatile: volatile.clone(), ..scene.input() };
+        scene.second().shut(Some(why.clone()));
+        let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+        assert_eq!((scene.folder.ids().len(), scene.second().tries(), done.lost), (1, 1, vec![]));
+        for (seconds, expected) in times {
+            scene.book.clock.pass(Duration::from_secs(*seconds));
+            scene.run(same()).await.unwrap();
+            assert_eq!(scene.second().tries(), *expected, "{why:?} after {seconds} s more");
+        }
+        assert!(volatile.lock().unwrap().keeping.is_known(), "{why:?}: all is done");
+        // The next process brings it there.
+        scene.second().shut(None);
+        scene.once().await.unwrap();
+        assert_eq!(scene.second().ids(), scene.folder.ids());
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_kept_for_the_business_portfolio_of_now_and_one_that_is_held_up_is_the_same_one() {
+    let scene = Scene::with_two_places();
+    let volatile: Arc<Mutex<Volatile>> = Arc::default();
+    let of = |portfolio: PortfolioState| Input { portfolio, volatile: volatile.clone(), ..scene.input() };
+    let view = |business: &str| {
+        PortfolioState::View(Arc::new(PortfolioView { business: business.into(), ..fixture::view() }))
+    };
+    let mine = fixture::view().business;
+    scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
+    let tries = scene.second().tries();
+    for portfolio in [PortfolioState::NotYet, view(mine.as_str())] {
+        scene.run(of(portfolio)).await.unwrap();
+        assert_eq!(scene.second().tries(), tries);
+    }
+    scene.run(of(view("500000000000099"))).await.unwrap();
+    assert_eq!(scene.second().tries(), tries + 1, "of that one nothing is known");
 }
 
 #[tokio::test]

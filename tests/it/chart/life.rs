@@ -178,14 +178,17 @@ impl Somebody {
     async fn may_watch_less_and_more(&self, chart: &str) {
         let upgrade = ["upgrade", "wa", chart, "--namespace", "ops"];
         let bindings = ["clusterrolebinding,rolebinding", "-A", "-l", "app.kubernetes.io/instance=wa"];
-        let lease = "rolebinding.rbac.authorization.k8s.io/wa-whatsapp-operator-lease";
-        let of = |kind: &str| format!("{kind}.rbac.authorization.k8s.io/wa-whatsapp-operator");
-        for (set, binding) in [("namespaces={shop}", "rolebinding"), ("scope=Cluster", "clusterrolebinding")]
+        let of =
+            |kind: &str, what: &str| format!("{kind}.rbac.authorization.k8s.io/wa-whatsapp-operator{what}");
+        let (whole, one) = ("clusterrolebinding", "rolebinding");
+        let some = vec![of(one, ""), of(one, "-attempts"), of(one, "-lease")];
+        for (set, expected) in
+            [("namespaces={shop}", some), ("scope=Cluster", vec![of(whole, ""), of(one, "-lease")])]
         {
             self.helm(&[&upgrade[..], &["--set", set]].concat()).expect("upgraded");
             let mut bound = self.names(&bindings).await;
-            bound.sort_by_key(|name| name.ends_with("-lease"));
-            assert_eq!(bound, [of(binding), lease.to_owned()], "{set}");
+            bound.sort();
+            assert_eq!(bound, expected, "{set}");
         }
     }
 

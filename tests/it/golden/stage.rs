@@ -756,7 +756,7 @@ impl Stage {
         };
         let written = lock(&self.shelf.written).len();
         let (secrets, shelf) = (self.secrets.clone(), self.shelf.clone());
-        let folder = Folder { cluster: self.beside.clone(), number: desired.number.canonical() };
+        let folder = Folder::new(self.beside.clone(), &desired.number.canonical());
         let kept = (shelf, Arc::new(folder));
         let done = pass(&self.shell, input, graph, secrets, kept, ()).await.expect("a pass ends");
         self.process.last_success = done.last_success;

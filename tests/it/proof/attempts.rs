@@ -284,3 +284,55 @@ async fn after_the_loss_of_the_cluster_no_sync_of_the_app_is_asked_for_that_may_
         assert_eq!(told(&world), Some(Reason::SyncTooLate), "{}", world.story());
     }
 }
+
+/// A channel for which four codes were asked for, by an operator that keeps them in its own namespace, too.
+async fn four_codes_of(business: &'static str) -> World {
+    let mut world = World::new().await;
+    world.second_copy_of = Some(business);
+    (world.people.enters, world.people.consents) = (false, 0);
+    world.cluster.apply(plain_channel());
+    for sent in 1..=4 {
+        ask(&mut world, CHANNEL).await;
+        assert_eq!(codes(&world), sent, "{}", world.story());
+    }
+    world
+}
+
+#[tokio::test]
+async fn codes_outlive_the_namespace_of_portfolio_and_channel() {
+    type Change = fn(&mut Desired);
+    let ways: [(&str, &'static str, Change, usize); 3] = [
+        ("the same namespace", BUSINESS, |_| {}, 4),
+        (
+            "another namespace",
+            BUSINESS,
+            |wanted| {
+                wanted.namespace = "shop-mx".into();
+                wanted.portfolio.namespace = "shop-mx".into();
+            },
+            4,
+        ),
+        ("another business", "500000000000099", |_| {}, 5),
+    ];
+    for (way, business, change, expected) in ways {
+        let mut world = four_codes_of(BUSINESS).await;
+        world.cluster.lose_attempts(&channel().number.canonical());
+        world.second_copy_of = Some(business);
+        let name = again(&mut world, CHANNEL, change);
+        ask(&mut world, &name).await;
+        assert_eq!(codes(&world), expected, "{way}: {}", world.story());
+        let is_refused = expected == 4;
+        let status = world.cluster.raw(&name);
+        let answer = status.consents().and_then(|consents| consents.send_code.clone()).unwrap();
+        let refused = answer.refused.unwrap_or_default();
+        assert_eq!(refused.contains("codes were asked for in 24 hours"), is_refused, "{way}: {refused}");
+        // What only the operator's namespace had is beside the portfolio again.
+        let beside = kept(&world).of(StepKind::RequestCode).len();
+        assert_eq!(beside, if is_refused { 4 } else { 1 }, "{way}: {}", world.story());
+        // And the copy beside the portfolio is worth as much as before, should the other one be lost.
+        world.second_copy_of = None;
+        let name = again(&mut world, &name, change);
+        ask(&mut world, &name).await;
+        assert_eq!(codes(&world), if is_refused { 4 } else { 6 }, "{way}: {}", world.story());
+    }
+}

@@ -280,6 +280,7 @@ impl World {
         let far = Far { meta, runtime: self.far.clone(), wire: wire.clone() };
         let (told, may_work) = watch::channel(MayWork::No);
         let options = controller::Options {
+            own_namespace: None,
             watched: controller::Watched::default(),
             limits: self.limits.clone(),
             concurrency: 16,

@@ -448,6 +448,7 @@ impl Records for Shelf {
 struct Folder {
     folder: twin::Folder,
     gate: Gate,
+    second: Option<Box<Folder>>,
 }
 
 impl Attempts for Folder {
@@ -457,6 +458,10 @@ impl Attempts for Folder {
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         self.gate.call("keep_attempts", self.folder.keep(own, limits, now)).await
+    }
+
+    fn with_operator(&self) -> Option<&Self> {
+        self.second.as_deref()
     }
 }
 
@@ -802,6 +807,9 @@ pub struct World {
     pub passes: usize,
     pub consents_given: BTreeMap<String, usize>,
     pub retries_given: BTreeMap<String, usize>,
+    /// The business portfolio for which operators keep attempts in their own namespace, too; none where they know of no such
+    /// namespace.
+    pub second_copy_of: Option<&'static str>,
     /// How long an approved name lives at Meta unless it is registered; then it may be submitted again.
     pub name_lives: Option<Duration>,
     versions_entered: BTreeMap<String, BTreeSet<String>>,
@@ -853,6 +861,7 @@ impl World {
             passes: 0,
             consents_given: BTreeMap::new(),
             retries_given: BTreeMap::new(),
+            second_copy_of: None,
             name_lives: None,
             versions_entered: BTreeMap::new(),
             codes_entered: BTreeMap::new(),
@@ -976,13 +985,18 @@ impl World {
         let gate = process.gate.clone();
         let graph = Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() };
         let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
+        let shell = process.shell.clone();
+        let (twin, number) = (&self.cluster.twin, desired.number.canonical());
+        let within = |folder, second: Option<Folder>| Folder {
+            folder,
+            gate: gate.clone(),
+            second: second.map(Box::new),
+        };
+        let second = self.second_copy_of.map(|of| twin::Folder::of_business(twin.clone(), of, &number));
+        let folder =
+            within(twin::Folder::new(twin.clone(), &number), second.map(|second| within(second, None)));
         let shelf =
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
-        let shell = process.shell.clone();
-        let folder = Folder {
-            folder: twin::Folder { cluster: self.cluster.twin.clone(), number: desired.number.canonical() },
-            gate: process.gate.clone(),
-        };
         async move {
             let kept = (Arc::new(shelf), Arc::new(folder));
             pass(&shell, input, Some(graph), secrets, kept, ()).await

@@ -148,7 +148,9 @@ impl Unwritten {
     /// No pass is on its way any more: all are tried now.
     pub fn hurry(&self) {
         let now = Instant::now();
-        self.lock().values_mut().for_each(|kept| kept.due = now);
+        for kept in self.lock().values_mut() {
+            kept.due = now;
+        }
     }
 
     /// Waits until one more is kept.

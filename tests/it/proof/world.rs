@@ -446,18 +446,18 @@ impl Records for Shelf {
 
 /// The attempts of one number, through one process' gate.
 struct Folder {
-    folder: twin::Folder,
+    twin: twin::Folder,
     gate: Gate,
     second: Option<Box<Folder>>,
 }
 
 impl Attempts for Folder {
     async fn read(&self) -> AttemptsRead {
-        self.gate.call("read_attempts", self.folder.read()).await
+        self.gate.call("read_attempts", self.twin.read()).await
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
-        self.gate.call("keep_attempts", self.folder.keep(own, limits, now)).await
+        self.gate.call("keep_attempts", self.twin.keep(own, limits, now)).await
     }
 
     fn with_operator(&self) -> Option<&Self> {
@@ -1006,15 +1006,12 @@ impl World {
             is_usable.then(|| Mortal { graph: process.source.graph(Self::credential()), gate: gate.clone() });
         let secrets = Arc::new(Drawer { cluster: self.cluster.clone(), gate: gate.clone() });
         let shell = process.shell.clone();
-        let (twin, number) = (&self.cluster.twin, desired.number.canonical());
-        let within = |folder, second: Option<Folder>| Folder {
-            folder,
-            gate: gate.clone(),
-            second: second.map(Box::new),
-        };
-        let second = self.second_copy_of.map(|of| twin::Folder::of_business(twin.clone(), of, &number));
+        let (cluster, number) = (&self.cluster.twin, desired.number.canonical());
+        let within =
+            |twin, second: Option<Folder>| Folder { twin, gate: gate.clone(), second: second.map(Box::new) };
+        let second = self.second_copy_of.map(|of| twin::Folder::of_business(cluster.clone(), of, &number));
         let folder =
-            within(twin::Folder::new(twin.clone(), &number), second.map(|second| within(second, None)));
+            within(twin::Folder::new(cluster.clone(), &number), second.map(|second| within(second, None)));
         let shelf =
             Shelf { cluster: self.cluster.clone(), name: name.into(), uid: desired.uid.clone(), gate };
         async move {

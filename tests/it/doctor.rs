@@ -770,7 +770,7 @@ async fn it_says_what_the_status_says_while_an_operator_works_and_writes_nothing
         .filter(|entry| entry.is_from_service_account(&rig.namespace, "doctor"))
         .collect();
     assert!(by_doctor.len() > 3, "it reads: {by_doctor:?}");
-    assert!(!by_doctor.iter().any(|entry| entry.is_write()), "{by_doctor:?}");
+    assert!(!by_doctor.iter().any(crate::control_plane::AuditEntry::is_write), "{by_doctor:?}");
     assert_eq!(rig.sandbox.effects().len(), effects, "an effect at Meta");
     let writes = rig.writes_since(mark).await;
     assert!(writes.is_empty(), "nobody had to write anything after it: {writes:#?}");

@@ -1,5 +1,5 @@
 //! `docs/output.md` against what commands print: every field that is printed is documented, what is marked with * is always there,
-//! and every documented field is printed by a command that is run here.
+//! and of the kinds that `assert_whole` names every documented field is printed by a command that is run here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

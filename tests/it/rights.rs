@@ -534,7 +534,18 @@ async fn miss_at_home(verb: &str) -> Option<String> {
     }
     let beside: Api<DynamicObject> = rig.api("ConfigMap", &shop);
     let beside = beside.get_opt(&format!("whatsapp-attempts-{digits}")).await.expect("an answer");
-    beside.is_none().then(|| format!("{verb}: nothing is kept beside the portfolio\n{}", rig.logs()))
+    if beside.is_none() {
+        return Some(format!("{verb}: nothing is kept beside the portfolio\n{}", rig.logs()));
+    }
+    let own: Api<DynamicObject> = rig.api("ConfigMap", &rig.namespace);
+    let is_broken = if ["list", "delete"].contains(&verb) {
+        own.get_opt("whatsapp-attempts-1-5511915700002").await.expect("an answer").is_some()
+    } else {
+        let kept = own.get_opt(&format!("whatsapp-attempts-{BUSINESS}-{digits}")).await.expect("an answer");
+        let kept = kept.and_then(|kept| kept.data["data"]["attempts.json"].as_str().map(str::to_owned));
+        kept.is_none_or(|kept| kept.matches("\"at\"").count() < 2)
+    };
+    (!is_broken).then(|| format!("{verb}: without it nothing is missing\n{}", rig.logs()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ const RENAMED: (&str, &str) = ("True", "UsableUnderAnotherName");
 const REVIEW: Option<&str> = Some("ReviewName");
 
 /// One combination: what is set, what happens then, and what follows. Each pair of settings, and of a setting with what
-/// happens, is in some row.
+/// happens, is in some row, where `interval` counts as set or left out.
 struct Row {
     name: &'static str,
     /// What an edit sets beside what the channel wants.

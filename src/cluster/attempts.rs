@@ -19,7 +19,14 @@ use super::read::{MOST_OBJECT, Objects, PageSize, Stored, Wanted, Why};
 use super::secret::USE_LABEL;
 use crate::{
     api::lower,
-    engine::{limits::Limits, memory::Ledger, observed::PortfolioState, spelling::Canonical},
+    engine::{
+        id::Fact,
+        limits::Limits,
+        memory::Ledger,
+        observed::PortfolioState,
+        portfolio::{PortfolioView, Reach, Reachable},
+        spelling::Canonical,
+    },
     run::attempts::{Attempts, AttemptsRead, NotKept},
 };
 
@@ -37,6 +44,8 @@ pub struct NumberAttempts {
     objects: Objects<ConfigMap>,
     name: String,
     with_operator: Option<Box<Self>>,
+    /// It is not known yet whether it may be used, so it gives no answer.
+    is_unproven: bool,
 }
 
 impl NumberAttempts {
@@ -46,7 +55,8 @@ impl NumberAttempts {
     }
 
     /// The same with the second copy, in the operator's own namespace. It is of one business portfolio: another one with the
-    /// same digits neither finds it nor writes to it. Whose credentials do not work gets none.
+    /// same digits neither finds it nor writes to it. Whose credentials do not work gets none, and nor does who names a business that
+    /// Meta does not show to them: anybody can write down the id of another one.
     #[must_use]
     pub fn also_with_operator(
         mut self,
@@ -59,9 +69,11 @@ impl NumberAttempts {
         let business = view.business.as_str();
         let is_id = !business.is_empty() && business.bytes().all(|byte| byte.is_ascii_digit());
         let is_working = view.credential_version.is_some() && view.hold.is_none() && view.lost.is_none();
-        if is_id && is_working {
+        let is_proven = is_proven(view);
+        if is_id && is_working && is_proven != Some(false) {
             let name = format!("{PREFIX}{business}-{}", number.digits());
-            self.with_operator = Some(Box::new(Self::named(client, namespace, name)));
+            let second = Self { is_unproven: is_proven.is_none(), ..Self::named(client, namespace, name) };
+            self.with_operator = Some(Box::new(second));
         }
         self
     }
@@ -72,6 +84,7 @@ impl NumberAttempts {
             objects: Objects::new(client, Some(namespace)),
             name,
             with_operator: None,
+            is_unproven: false,
         }
     }
 
@@ -107,6 +120,9 @@ impl NumberAttempts {
 
 impl Attempts for NumberAttempts {
     async fn read(&self) -> AttemptsRead {
+        if self.is_unproven {
+            return AttemptsRead::Failed(UNPROVEN.into());
+        }
         match self.standing().await {
             Ok(standing) => match text(&standing).map(lower::attempts) {
                 Some(Ok(kept)) => AttemptsRead::Kept(Box::new(kept)),
@@ -120,6 +136,9 @@ impl Attempts for NumberAttempts {
     }
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
+        if self.is_unproven {
+            return Err(NotKept::Passing(UNPROVEN.into()));
+        }
         let standing = match self.standing().await {
             Ok(standing) => Some(standing),
             Err(Failed::Gone(_)) => None,
@@ -137,6 +156,24 @@ impl Attempts for NumberAttempts {
 
     fn with_operator(&self) -> Option<&Self> {
         self.with_operator.as_deref()
+    }
+}
+
+const UNPROVEN: &str = "Meta has not shown the business to the credentials of the portfolio yet";
+
+/// Whether Meta showed the business itself to the credentials, or an account as its own. None: it was not read yet.
+fn is_proven(view: &PortfolioView) -> Option<bool> {
+    let listed: &[Reachable] = match &view.reach {
+        Reach::Accounts(list) | Reach::Owned(list) => list,
+        Reach::Unknown | Reach::Unread => &[],
+    };
+    if listed.iter().any(|account| account.owned == Some(true)) {
+        return Some(true);
+    }
+    match &view.facts {
+        Fact::Known(_) => Some(true),
+        Fact::Unknown(failure) if failure.is_answer() => Some(false),
+        Fact::Unknown(_) | Fact::NotAsked => None,
     }
 }
 
@@ -328,11 +365,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_copy_is_of_one_business_portfolio_and_only_below_credentials_that_work() {
-        use crate::engine::{
-            fixture,
-            portfolio::{Hold, PortfolioView},
-            reason::Reason,
-        };
+        use crate::engine::{failure::Failure, fixture, portfolio::Hold, reason::Reason};
         let service = tower::service_fn(|_: Request<kube::client::Body>| async {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
@@ -342,16 +375,36 @@ mod tests {
             let first = NumberAttempts::new(&client, "shop", &number);
             let both = first.also_with_operator(&client, "home", &portfolio, &number);
             assert_eq!(both.name, "whatsapp-attempts-5511912345678");
-            both.with_operator.map(|second| second.name)
+            both.with_operator.map(|second| (second.name, second.is_unproven))
         };
         let of = |view: PortfolioView| name(PortfolioState::View(view.into()));
-        let named = |business: &str| Some(format!("whatsapp-attempts-{business}-5511912345678"));
+        let named = |business: &str| Some((format!("whatsapp-attempts-{business}-5511912345678"), false));
         assert_eq!(of(view("500000000000001")), named("500000000000001"));
         assert_eq!(of(view("500000000000002")), named("500000000000002"));
         let hold = Hold { reason: Reason::TokenInvalid, message: "why".into(), failure: None };
         assert_eq!(of(PortfolioView { hold: Some(hold), ..view("500000000000001") }), None);
         assert_eq!(of(PortfolioView { lost: Some(Timestamp::now()), ..view("500000000000001") }), None);
         assert_eq!(of(PortfolioView { credential_version: None, ..view("500000000000001") }), None);
+        // Its credentials work, and Meta shows it nothing of that business: somebody may have written down another's id.
+        let refused = fixture::refusal(200, None, "T1");
+        let unread = || Fact::Unknown(Failure::Refused(refused.clone()));
+        assert!(refused.is_answer(), "it is a fact about the token");
+        let listed = |owned: Option<bool>| {
+            let account = Reachable { id: "300000000000001".into(), name: None, owned };
+            Reach::Accounts([account].into())
+        };
+        for owned in [None, Some(false)] {
+            let stranger = PortfolioView { facts: unread(), reach: listed(owned), ..view("500000000000001") };
+            assert_eq!(of(stranger), None, "{owned:?}");
+        }
+        // What was not read yet is waited for like any read without an answer.
+        for facts in [Fact::NotAsked, Fact::Unknown(Failure::NoAnswer("a time-out".into()))] {
+            let not_yet = PortfolioView { facts, reach: listed(None), ..view("500000000000001") };
+            assert_eq!(of(not_yet).map(|(_, is_unproven)| is_unproven), Some(true));
+        }
+        let lists_own =
+            PortfolioView { facts: unread(), reach: listed(Some(true)), ..view("500000000000001") };
+        assert_eq!(of(lists_own), named("500000000000001"));
         for business in ["", "acme", "1/../2"] {
             assert_eq!(of(view(business)), None, "{business}");
         }

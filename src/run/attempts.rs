@@ -183,6 +183,8 @@ pub(super) struct Keeping {
     found: Option<Box<Ledger>>,
     /// Since when they cannot be read.
     unread: Option<Timestamp>,
+    /// The second copy lacks what was written last: how often that failed, and when it is tried again.
+    owes_operator: Option<(usize, Timestamp)>,
     /// Where they are kept: the portfolio's namespace, and the business portfolio of the second copy, if there is one.
     place: Box<str>,
 }
@@ -210,11 +212,18 @@ impl Keeping {
             self.unread.filter(|since| (later(*since, UNREAD)..later(*since, WAITED)).contains(&now));
     }
 
-    /// Whether something has to be kept that is not known to be there, and it may be tried.
-    pub(super) fn is_due(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
+    /// Whether something has to be kept that is not known to be there, and it may be tried. The second copy counts where it can be
+    /// written.
+    pub(super) fn is_due(&self, ledger: &Ledger, has_second: bool, limits: &Limits, now: Timestamp) -> bool {
         let is_set_back = self.failed_at.is_some_and(|at| is_set_back(at, now));
         let is_paused = !is_set_back && self.not_before.is_some_and(|until| now < until);
-        !is_paused && mark(ledger, limits, now).is_some_and(|mark| self.kept != Some(mark))
+        // No pause is longer, also when the clock went back since it began.
+        let longest = limits.repeatable_pauses.last().copied().unwrap_or_default();
+        let is_owed =
+            |(_, from): (usize, Timestamp)| has_second && (from <= now || from > later(now, longest));
+        mark(ledger, limits, now).is_some_and(|mark| {
+            !is_paused && self.kept != Some(mark) || self.owes_operator.is_some_and(is_owed)
+        })
     }
 
     /// When the next pass is due: at once where something was found, else when a write that failed is made again.
@@ -225,7 +234,7 @@ impl Keeping {
     /// Whether all of them are known to be there, and a status shows all that is.
     pub(super) fn is_done(&self, ledger: &Ledger, limits: &Limits, now: Timestamp) -> bool {
         let unpaused = Self { not_before: None, ..self.clone() };
-        self.found.is_none() && !unpaused.is_due(ledger, limits, now)
+        self.found.is_none() && !unpaused.is_due(ledger, false, limits, now)
     }
 
     /// They are there, and that is all there is. What is not in `own` goes into the status with the next pass.
@@ -234,6 +243,25 @@ impl Keeping {
         let kept = mark(both.as_ref().unwrap_or(own), limits, now);
         let (found, place) = (both.map(|_| Box::new(all)), std::mem::take(&mut self.place));
         *self = Self { kept, is_known: true, found, place, ..Self::default() };
+    }
+
+    /// The second copy does not have them: what it holds is read before the next step, and it is written again after the pauses of
+    /// any step that may be repeated, or once there is one again. That holds nothing up.
+    pub(super) fn note_owed(&mut self, before: usize, was_refused: bool, limits: &Limits, now: Timestamp) {
+        let pauses = &limits.repeatable_pauses;
+        let pause = pauses.get(before).or(pauses.last()).copied().filter(|_| was_refused).unwrap_or_default();
+        self.owes_operator = Some((before + 1, later(now, pause)));
+        self.is_known = false;
+    }
+
+    /// How often the second copy could not be written in a row.
+    pub(super) fn owed(&self) -> usize {
+        self.owes_operator.map_or(0, |(failed, _)| failed)
+    }
+
+    /// Whether there was a second copy before.
+    pub(super) fn had_second(&self) -> bool {
+        self.place.contains('/')
     }
 
     /// They could not be written: again in a moment, or after the pauses of any step that may be repeated.
@@ -292,6 +320,8 @@ impl Keeping {
         if matches!(read, AttemptsRead::Failed(_)) {
             return Heard { read, unread: None, unread_with_operator: None };
         }
+        // Nothing is lost that the other place has.
+        let unread = unread.filter(|_| all.is_none());
         if all.is_some() {
             self.found.clone_from(&all);
         }

@@ -574,7 +574,8 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         }
         let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
         let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
-        if !keeping().keeping.is_due(ledger, limits, now) {
+        let has_second = self.attempts.with_operator().is_some();
+        if !keeping().keeping.is_due(ledger, has_second, limits, now) {
             return keeping().keeping.is_done(ledger, limits, now);
         }
         let (kept, not_with_operator) = attempts::keep(&*self.attempts, ledger, limits, now).await;
@@ -588,7 +589,15 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             (Ok(_), Some(passing @ NotKept::Passing(_))) if keeping().keeping.is_patient() => {
                 keeping().keeping.note_failed(&passing, limits, now);
             }
-            (Ok(all), _) => keeping().keeping.note_kept(ledger, all, limits, now),
+            (Ok(all), not_with_operator) => {
+                let keeping = &mut keeping().keeping;
+                let owed = keeping.owed();
+                let is_missing = keeping.had_second() && !has_second;
+                keeping.note_kept(ledger, all, limits, now);
+                if not_with_operator.is_some() || is_missing {
+                    keeping.note_owed(owed, not_with_operator.is_some(), limits, now);
+                }
+            }
             (Err(not_kept), _) => {
                 let (NotKept::Passing(why) | NotKept::Refused(why)) = &not_kept;
                 if let Some(repeated) = self.shell.repeats.tell(&format!("attempts not kept: {why}")) {

@@ -48,6 +48,8 @@ pub struct AppState {
     /// When it may be written again.
     write_from: Option<Timestamp>,
     tries: u32,
+    /// How many of them Meta took.
+    taken: u32,
     refused: Option<Failure>,
     verify_token: SecretFact,
     /// Since when its Secret cannot be read.
@@ -67,7 +69,7 @@ impl AppState {
             self.read_at = (!is_read).then_some(now);
         }
         if is_asked {
-            (self.read_at, self.write_from, self.tries) = (Some(now), None, 0);
+            (self.read_at, self.write_from, self.tries, self.taken) = (Some(now), None, 0, 0);
         }
     }
 
@@ -116,6 +118,7 @@ impl AppState {
             }
             Ok(()) | Err(Failure::NoAnswer(_) | Failure::TooLarge(_)) => {
                 self.tries += 1;
+                self.taken += u32::from(outcome.is_ok());
                 (self.read_at, self.write_from, self.refused) =
                     (Some(later(now, limits.settle_other)), Some(pause), None);
             }
@@ -194,10 +197,16 @@ impl<G: Graph, S: Secrets, C: Clock> Upkeep<'_, G, S, C> {
         webhook: &DesiredAppWebhook,
         was_read: bool,
     ) -> AppWebhookSeen {
+        // Meta took the write twice and shows the address of before, or one more: somebody set it again.
+        let theirs = replaced(&seen, webhook);
+        let is_back = state.taken > 1 && theirs == seen.adopting;
+        let is_another = theirs.is_some() && theirs != seen.adopting;
+        let seen =
+            if seen.adopting.is_some() && (is_back || is_another) { lower::with_adopted(seen) } else { seen };
         let fields = match standing(webhook, &state.observed(Some(&seen))) {
             Standing::Differs { fields, .. } => fields,
             Standing::Same => {
-                (state.tries, state.refused) = (0, None);
+                (state.tries, state.taken, state.refused) = (0, 0, None);
                 state.note_token(SecretFact::NotAsked, self.now());
                 return lower::with_adopted(seen);
             }

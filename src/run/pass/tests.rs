@@ -1176,10 +1176,10 @@ async fn what_only_the_second_place_shows_counts_also_once_the_first_one_counts_
     scene.folder.read_as(Some(AttemptsRead::Forbidden("no right".into())));
     let before = (0..4).map(|n| tried(n, 300, EntryOutcome::Accepted));
     scene.second().kept.lock().unwrap().codes.extend(before);
-    for (seconds, lost) in [(0, 0), (119, 0), (1, 1)] {
+    for seconds in [0, 119, 1] {
         scene.book.clock.pass(Duration::from_secs(seconds));
         let done = scene.run(Input { volatile: volatile.clone(), ..scene.asking("one") }).await.unwrap();
-        assert_eq!((scene.codes(), done.lost.len()), (0, lost), "after {seconds} s more");
+        assert_eq!((scene.codes(), done.lost), (0, vec![]), "nothing is lost after {seconds} s more");
     }
     assert_eq!(scene.book.memory().ledger.codes.len(), 4);
 }
@@ -1188,8 +1188,11 @@ async fn what_only_the_second_place_shows_counts_also_once_the_first_one_counts_
 async fn a_second_place_that_takes_nothing_holds_nothing_up() {
     type Case = (NotKept, &'static [(u64, usize)]);
     let cases: [Case; 2] = [
-        (NotKept::Refused("forbidden".into()), &[(1, 1), (10_000, 1)]),
-        (NotKept::Passing("no answer".into()), &[(1, 1), (1, 2), (10, 3), (60, 4), (300, 5), (10_000, 5)]),
+        (NotKept::Refused("forbidden".into()), &[(1, 1), (298, 1), (1, 2), (1_799, 2), (1, 3), (10_000, 4)]),
+        (
+            NotKept::Passing("no answer".into()),
+            &[(1, 1), (1, 2), (10, 3), (60, 4), (300, 5), (299, 5), (1, 6)],
+        ),
     ];
     for (why, times) in cases {
         let scene = Scene::with_two_places();
@@ -1203,7 +1206,9 @@ async fn a_second_place_that_takes_nothing_holds_nothing_up() {
             scene.run(same()).await.unwrap();
             assert_eq!(scene.second().tries(), *expected, "{why:?} after {seconds} s more");
         }
-        assert!(volatile.lock().unwrap().keeping.is_known(), "{why:?}: all is done");
+        let (ledger, now) = (scene.book.memory().ledger, scene.shell.clock.now());
+        let is_done = volatile.lock().unwrap().keeping.is_done(&ledger, &scene.shell.limits, now);
+        assert!(is_done, "{why:?}: nobody waits for it");
         // The next process brings it there.
         scene.second().shut(None);
         scene.once().await.unwrap();
@@ -1465,6 +1470,35 @@ async fn what_a_write_of_attempts_finds_goes_into_the_status_without_one_more_re
     assert_eq!((reads, tries, scene.book.writes()), (0, 1, writes));
 }
 
+#[test]
+fn a_second_copy_that_was_not_there_for_a_while_gets_what_it_lacks_once_it_is_back() {
+    let (limits, now) = (Limits::default(), fixture::now());
+    let ledger = Ledger { codes: vec![tried(1, 5, EntryOutcome::Accepted)], ..Ledger::default() };
+    let mut keeping = attempts::Keeping::default();
+    keeping.at("shop", Some("500000000000001"));
+    keeping.note_kept(&ledger, ledger.clone(), &limits, now);
+    assert!(!keeping.is_due(&ledger, true, &limits, now) && keeping.is_known(), "all is there");
+    // The portfolio is held up, and the first one alone was written.
+    assert!(keeping.had_second());
+    keeping.note_owed(keeping.owed(), false, &limits, now);
+    assert!(keeping.is_done(&ledger, &limits, now) && !keeping.is_due(&ledger, false, &limits, now));
+    assert!(!keeping.is_known(), "what it holds is read before the next step");
+    keeping.at("shop", Some("500000000000001"));
+    assert!(keeping.is_due(&ledger, true, &limits, now), "it is written once it is back");
+    keeping.note_kept(&ledger, ledger.clone(), &limits, now);
+    assert!(!keeping.is_due(&ledger, true, &limits, now) && keeping.owed() == 0);
+    // A refusal is asked for again later and later.
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        keeping.note_owed(keeping.owed(), true, &limits, now);
+        let is_due = |minutes: &u64| {
+            keeping.is_due(&ledger, true, &limits, now + std::time::Duration::from_secs(60 * minutes))
+        };
+        pauses.push([5, 30, 120, 360].into_iter().find(is_due));
+    }
+    assert_eq!(pauses, [5, 30, 120, 360, 360].map(Some));
+}
+
 #[tokio::test]
 async fn a_clock_that_is_set_back_or_forward_keeps_no_attempts_waiting() {
     for (what, seconds) in [("back", -3_600), ("forward", 3_600)] {
@@ -1474,7 +1508,8 @@ async fn a_clock_that_is_set_back_or_forward_keeps_no_attempts_waiting() {
         let ledger = Ledger { codes: vec![tried(1, 5, EntryOutcome::Accepted)], ..Ledger::default() };
         let mut keeping = attempts::Keeping::default();
         keeping.note_failed(&NotKept::Passing("no answer".into()), &limits, begun);
-        assert!(!keeping.is_due(&ledger, &limits, begun) && keeping.is_due(&ledger, &limits, now), "{what}");
+        let is_due = |keeping: &attempts::Keeping, at| keeping.is_due(&ledger, false, &limits, at);
+        assert!(!is_due(&keeping, begun) && is_due(&keeping, now), "{what}");
         // A step is held up for as long as by any clock, and no longer.
         let failed = || AttemptsRead::Failed("no answer".into());
         keeping.heard(failed(), begun);

@@ -1162,6 +1162,40 @@ fn who_sets_the_address_of_an_app_again_after_it_was_taken_over_has_the_last_wor
     far.shutdown_background();
 }
 
+/// As above, and whoever shares the app sets his address again before Meta was looked at after the write.
+async fn leaves_the_last_word_to_who_is_quick(world: &mut World) -> Result<(), String> {
+    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
+    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
+    world.server.put("secrets", NAMESPACE, "bot", secret);
+    world.run_for(MINUTE * 2).await?;
+    manage_app_webhook(world, true);
+    for _ in 0..25 * 60 * 6 {
+        world.run_for(SECOND * 10).await?;
+        if app_webhook_writes(world) > 0 {
+            world.sandbox.set_app_address("200000000000001", "https://other.example/hook");
+        }
+    }
+    let is = (app_webhook_reason(world), app_webhook_writes(world));
+    if is != (Some("AppWebhookForeign".into()), 3) {
+        return Err(format!("the first one was replaced once, and the other one twice: {is:?}"));
+    }
+    Ok(())
+}
+
+#[test]
+fn who_sets_the_address_of_an_app_again_at_once_has_the_last_word_too() {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    near.block_on(async {
+        let mut world = World::new(3, 0, far.handle().clone()).await;
+        if let Err(what) = leaves_the_last_word_to_who_is_quick(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+    far.shutdown_background();
+}
+
 /// Plays it in a world of its own.
 fn plays_app_webhook(seed: u64, strikes: Strikes) -> (u64, usize) {
     let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -26,6 +26,8 @@ mdbook = 0.5.2
 site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
+# What is measured in seconds and needs the machine for itself.
+alone = fleet::portfolios_that_hang
 # The image needs the C library of Debian or Ubuntu, and what they know of it.
 no_image = $(shell dpkg-query -W libc6 >/dev/null 2>&1 || echo image::)
 # Who is not root starts the image's program in a new root as root of a namespace, where the machine allows that.
@@ -183,6 +185,7 @@ integration: needs-cargo needs-cc needs-curl new-root control-plane judges image
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
 	@$(MAKE) --no-print-directory --jobs 2 proofs cluster
+	@$(CARGO) test --locked --test it -- $(alone)
 
 # Last in the queue for the processor, so that nothing which must be done in time comes too late because of them.
 proofs: needs-cargo needs-cc
@@ -190,7 +193,7 @@ proofs: needs-cargo needs-cc
 
 # Most of these tests wait most of the time, so there are many more at a time than cores.
 cluster: needs-cargo needs-cc needs-curl control-plane judges
-	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(no_image) $(no_root))
+	@$(CARGO) test --locked --test it -- --test-threads 10 $(addprefix --skip ,$(computing) $(alone) $(no_image) $(no_root))
 
 gen: needs-gen control-plane judges
 	$(say) "generated files"

@@ -67,13 +67,13 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
         ConditionType::Registered => on_number(scene, number::registered),
         ConditionType::Healthy => on_number(scene, health::healthy),
         ConditionType::WebhookRouted => on_number(scene, settings::webhook),
-        ConditionType::ProfileSynced => on_registered(scene, settings::profile),
-        ConditionType::UsernameClaimed => on_registered(scene, settings::username),
-        ConditionType::OfficialAccount => on_registered(scene, settings::official),
+        ConditionType::ProfileSynced => on_registered(kind, scene, settings::profile),
+        ConditionType::UsernameClaimed => on_registered(kind, scene, settings::username),
+        ConditionType::OfficialAccount => on_registered(kind, scene, settings::official),
         ConditionType::BusinessVerified => portfolio::business(scene),
         ConditionType::PaymentReady => account::payment(scene),
-        ConditionType::RegistrationSynced => on_registered(scene, settings::registration),
-        ConditionType::AppSynced => on_registered(scene, settings::app),
+        ConditionType::RegistrationSynced => on_registered(kind, scene, settings::registration),
+        ConditionType::AppSynced => on_registered(kind, scene, settings::app),
         // Judged from the others.
         ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled => Judged::Keep,
         // A portfolio's own judge has them.
@@ -83,12 +83,12 @@ pub(super) fn judge(kind: ConditionType, scene: &Scene<'_>) -> Judged {
     }
 }
 
-/// Of what only a registered number has. That one reads as not registered for some minutes says nothing of it.
-fn on_registered(scene: &Scene<'_>, judge: fn(&Scene<'_>, &Number) -> Judged) -> Judged {
+/// Of what only a registered number has. That one reads as not registered for some minutes says nothing of it: what was told
+/// stays, and nothing is told that was not.
+fn on_registered(kind: ConditionType, scene: &Scene<'_>, judge: fn(&Scene<'_>, &Number) -> Judged) -> Judged {
+    let is_doubted = || scene.was_true(ConditionType::Registered) && scene.is_platform_doubted();
     match scene.place {
-        Place::Here(_) if scene.was_true(ConditionType::Registered) && scene.is_platform_doubted() => {
-            Judged::Keep
-        }
+        Place::Here(_) if scene.before.conditions.get(kind).is_some() && is_doubted() => Judged::Keep,
         _ => on_number(scene, judge),
     }
 }

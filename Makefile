@@ -27,7 +27,7 @@ site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 # What is measured in seconds and needs the machine for itself.
-alone = fleet::portfolios_that_hang
+alone = all_but_one_of_a_thousand
 # The image needs the C library of Debian or Ubuntu, and what they know of it.
 no_image = $(shell dpkg-query -W libc6 >/dev/null 2>&1 || echo image::)
 # Who is not root starts the image's program in a new root as root of a namespace, where the machine allows that.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use rstest::rstest;
 use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{
     Account, App, CallRecord, Fault, FaultKind, Hold, Match, Number, Portfolio, Token,
@@ -98,10 +99,16 @@ async fn a_consent_is_served_while_hundreds_wait_for_another_account() {
     }
 }
 
-/// Portfolios of which all but one get no answer to any call, each with an app, a token and a business of its own.
+/// Portfolios of which all but one get no answer to any call, each with an app, a token and a business of its own. All are new
+/// to the process, and are looked at for the first time; within so many seconds the one comes to its consent.
+#[rstest]
+#[case::hundreds(200, 15)]
+#[case::all_but_one_of_a_thousand(999, 45)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered() {
-    const HANGING: usize = 999;
+async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered(
+    #[case] hanging: usize,
+    #[case] seconds: u64,
+) {
     let mut rig = Rig::with_portfolio("hanging").await;
     let app = |n: usize| format!("2000000001{n:05}");
     let token = |n: usize| format!("{}-{n}", rig.token);
@@ -109,7 +116,7 @@ async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered()
         (|n: usize| format!("5000000001{n:05}"), |n: usize| format!("3000000001{n:05}"));
     let mut tokens = serde_json::Map::new();
     rig.sandbox.set_hold(Hold::Keep { secs: 600 });
-    for n in 0..HANGING {
+    for n in 0..hanging {
         rig.sandbox.add_portfolio(Portfolio::new(&business(n), "Slow Ltda").verified());
         rig.sandbox.add_account(Account::new(&account(n), &business(n), "Slow"));
         rig.sandbox.add_token(&token(n), Token::system_user(&app(n), &business(n)));
@@ -124,8 +131,8 @@ async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered()
         let spec = json!({"businessId": business(n), "credentials": {"accessTokenSecretRef": secret}});
         rig.portfolio(&format!("slow-{n}"), spec).await;
     };
-    futures::stream::iter(0..HANGING).for_each_concurrent(16, apply).await;
-    let below = [0, HANGING / 2, HANGING - 1];
+    futures::stream::iter(0..hanging).for_each_concurrent(16, apply).await;
+    let below = [0, hanging / 2, hanging - 1];
     for n in below {
         let id = format!("1000000000007{n:03}");
         rig.sandbox
@@ -137,12 +144,12 @@ async fn portfolios_that_hang_hold_up_no_other_and_work_when_they_are_answered()
     let begun = Instant::now();
     rig.channel("healthy", "+5511913000001", json!({"accountId": ACCOUNT})).await;
     rig.until_condition("healthy", "NumberVerified", "False", Some("CodeNeeded")).await;
-    assert!(begun.elapsed() < Duration::from_secs(15), "it took {:?}:\n{}", begun.elapsed(), rig.logs());
+    assert!(begun.elapsed() < Duration::from_secs(seconds), "it took {:?}:\n{}", begun.elapsed(), rig.logs());
     // Each that waits holds a connection, and no thread.
     let id = rig.operator().id();
     let process = |what: &str| std::fs::read_dir(format!("/proc/{id}/{what}")).expect("it runs").count();
     let (threads, descriptors) = (process("task"), process("fd"));
-    assert!(threads < 20 && descriptors < 2 * HANGING, "{threads} threads, {descriptors} descriptors");
+    assert!(threads < 20 && descriptors < 2 * hanging, "{threads} threads, {descriptors} descriptors");
     // A new token is taken up too.
     let second = format!("{}-second", rig.token);
     rig.sandbox.add_token(&second, Token::system_user(APP, BUSINESS));

@@ -27,7 +27,7 @@ site = $(abspath $(or $(CARGO_TARGET_DIR),target))/site
 # The integration tests that need nothing but a processor; `cluster` runs all others.
 computing = golden:: proof::
 # What is measured in seconds and needs the machine for itself.
-alone = all_but_one_of_a_thousand
+alone = fleet::portfolios_that_hang
 # The image needs the C library of Debian or Ubuntu, and what they know of it.
 no_image = $(shell dpkg-query -W libc6 >/dev/null 2>&1 || echo image::)
 # Who is not root starts the image's program in a new root as root of a namespace, where the machine allows that.
@@ -185,7 +185,7 @@ integration: needs-cargo needs-cc needs-curl new-root control-plane judges image
 	@$(CARGO) build --locked --bin whatsapp-operator --example demo
 	@$(CARGO) test --locked --test it --no-run
 	@$(MAKE) --no-print-directory --jobs 2 proofs cluster
-	@$(CARGO) test --locked --test it -- $(alone)
+	@$(CARGO) test --locked --test it -- --test-threads 1 $(alone)
 
 # Last in the queue for the processor, so that nothing which must be done in time comes too late because of them.
 proofs: needs-cargo needs-cc

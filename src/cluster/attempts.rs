@@ -19,14 +19,7 @@ use super::read::{MOST_OBJECT, Objects, PageSize, Stored, Wanted, Why};
 use super::secret::USE_LABEL;
 use crate::{
     api::lower,
-    engine::{
-        id::Fact,
-        limits::Limits,
-        memory::Ledger,
-        observed::PortfolioState,
-        portfolio::{PortfolioView, Reach, Reachable},
-        spelling::Canonical,
-    },
+    engine::{limits::Limits, memory::Ledger, observed::PortfolioState, spelling::Canonical},
     run::attempts::{Attempts, AttemptsRead, NotKept},
 };
 
@@ -69,10 +62,10 @@ impl NumberAttempts {
         let business = view.business.as_str();
         let is_id = !business.is_empty() && business.bytes().all(|byte| byte.is_ascii_digit());
         let is_working = view.credential_version.is_some() && view.hold.is_none() && view.lost.is_none();
-        let is_proven = is_proven(view);
-        if is_id && is_working && is_proven != Some(false) {
+        let is_shown = view.is_business_shown();
+        if is_id && is_working && is_shown != Some(false) {
             let name = format!("{PREFIX}{business}-{}", number.digits());
-            let second = Self { is_unproven: is_proven.is_none(), ..Self::named(client, namespace, name) };
+            let second = Self { is_unproven: is_shown.is_none(), ..Self::named(client, namespace, name) };
             self.with_operator = Some(Box::new(second));
         }
         self
@@ -160,22 +153,6 @@ impl Attempts for NumberAttempts {
 }
 
 const UNPROVEN: &str = "Meta has not shown the business to the credentials of the portfolio yet";
-
-/// Whether Meta showed the business itself to the credentials, or an account as its own. None: it was not read yet.
-fn is_proven(view: &PortfolioView) -> Option<bool> {
-    let listed: &[Reachable] = match &view.reach {
-        Reach::Accounts(list) | Reach::Owned(list) => list,
-        Reach::Unknown | Reach::Unread => &[],
-    };
-    if listed.iter().any(|account| account.owned == Some(true)) {
-        return Some(true);
-    }
-    match &view.facts {
-        Fact::Known(_) => Some(true),
-        Fact::Unknown(failure) if failure.is_answer() => Some(false),
-        Fact::Unknown(_) | Fact::NotAsked => None,
-    }
-}
 
 fn not_kept(error: Failed) -> NotKept {
     match error {
@@ -365,7 +342,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_copy_is_of_one_business_portfolio_and_only_below_credentials_that_work() {
-        use crate::engine::{failure::Failure, fixture, portfolio::Hold, reason::Reason};
+        use crate::engine::{
+            failure::Failure,
+            fixture,
+            id::Fact,
+            portfolio::{Hold, PortfolioView, Reach, Reachable},
+            reason::Reason,
+        };
         let service = tower::service_fn(|_: Request<kube::client::Body>| async {
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });

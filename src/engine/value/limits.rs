@@ -26,8 +26,8 @@ pub struct Limits {
     pub registration_unknown_history: Duration,
     /// Without `name_status`: pause after the first registration.
     pub registration_blind_pause: Duration,
-    /// Code requests by consent in 24 h. Meta's allowance for a day is not published; five in a day were answered with a lock of
-    /// twelve hours at the sixth, so the last of them is left to people.
+    /// Code requests by consent in 24 h. Meta's allowance is not published, and a request beyond it locks the number, so one less
+    /// than the five that may be all of it.
     pub codes_by_consent: usize,
     pub codes_window: Duration,
     /// All code requests, the automatic one too. An integrator counts 10 in 72 h and stops at 9 (recordings of September

@@ -130,6 +130,24 @@ pub struct Reachable {
 }
 
 impl PortfolioView {
+    /// Whether Meta showed the business itself to the credentials, or an account as its own. None: that was not read yet.
+    ///
+    /// Somebody may write down the id of a business that is not his.
+    pub fn is_business_shown(&self) -> Option<bool> {
+        let listed: &[Reachable] = match &self.reach {
+            Reach::Accounts(list) | Reach::Owned(list) => list,
+            Reach::Unknown | Reach::Unread => &[],
+        };
+        if listed.iter().any(|account| account.owned == Some(true)) {
+            return Some(true);
+        }
+        match &self.facts {
+            Fact::Known(_) => Some(true),
+            Fact::Unknown(failure) if failure.is_answer() => Some(false),
+            Fact::Unknown(_) | Fact::NotAsked => None,
+        }
+    }
+
     /// Of a portfolio whose spec cannot be understood: nothing below it is looked at or written until it is
     /// corrected. `business` is what the spec says, which may be what is wrong.
     ///

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ObjectMeta;
 use reading::Ring;
-use state::{Rest, State};
+use state::{Channels, Rest, State};
 use tracing::{Instrument as _, error_span, warn};
 
 use crate::{
@@ -175,8 +175,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
 
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
     async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
-        let now = self.now();
-        let left = rest.left(now)?;
+        let left = rest.left(self.now())?;
+        if self.channels() != rest.channels {
+            return None;
+        }
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
         let offer = apart(place, Offer::read(&secrets, &rest.desired)).await;
         (offer.facts() == rest.secrets).then(|| left.min(self.ctx.shell.limits.credential_poll_ready))
@@ -308,7 +310,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         // What was not answered is asked again by the next look.
         let is_read = offer.unread().is_none();
         if is_ready && is_read && portfolio.status.as_ref() == Some(&next) && pause >= poll {
-            state.rest = Some(Rest { desired, secrets: offer.facts(), since: self.now() });
+            let since = self.now();
+            let again = state.until_due(since).map(|left| later(since, left));
+            let due = [state.check_due(limits.fresh_portfolio), state.app.due(), again];
+            let until = due.into_iter().flatten().min().unwrap_or(since);
+            let channels = self.channels();
+            state.rest = Some(Rest { desired, secrets: offer.facts(), channels, since, until });
         }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }
@@ -366,6 +373,12 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.
+    fn channels(&self) -> Channels {
+        let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
+        let holding = self.ctx.desk.claims.holding(self.of, may_use);
+        Channels { counts: self.counts(), is_needed: holding.map(|holding| !holding.is_empty()) }
+    }
+
     fn counts(&self) -> Option<ChannelCounts> {
         let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
         self.ctx.desk.claims.counts_of(self.of, may_use)

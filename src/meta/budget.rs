@@ -122,12 +122,15 @@ impl Hour {
         usize::try_from(minute.rem_euclid(MINUTES as i64)).unwrap_or(0)
     }
 
-    /// Forgets what is older than an hour. A clock that goes back changes nothing.
+    /// Forgets what is older than an hour. When the clock is set back, calls stay as old as they were.
     fn advance(&mut self, now: Timestamp) {
         let minute = now.as_second().div_euclid(60);
         let passed = minute - self.minute;
         if passed >= MINUTES as i64 {
             self.counts = [0; MINUTES];
+        } else if passed < -1 {
+            self.counts.rotate_left(Self::slot(-passed));
+            self.minute = minute;
         } else {
             for m in self.minute + 1..=minute {
                 self.counts[Self::slot(m)] = 0;

@@ -8,6 +8,9 @@ const SHOWN: usize = 4;
 const WITH_PLUS: usize = 7;
 /// A number without a plus. Ids of Meta's have 15 digits or more, and codes of errors seven or fewer.
 const BARE: std::ops::RangeInclusive<usize> = 10..=14;
+/// What precedes one in the name of a ConfigMap, where it may be as short or as long as a spec allows.
+const NAMED: &str = "whatsapp-attempts";
+const IN_NAME: std::ops::RangeInclusive<usize> = 8..=15;
 
 /// The line with the phone numbers in it hidden: `+***5678`.
 pub fn mask(line: &str) -> String {
@@ -20,7 +23,7 @@ pub fn mask(line: &str) -> String {
                 out.push_str(plus);
                 (plus.len() + taken, last)
             }),
-            None if c.is_ascii_digit() => Some(bare(rest, out.chars().next_back())),
+            None if c.is_ascii_digit() => Some(bare(rest, &out)),
             None => None,
         };
         rest = match taken {
@@ -61,15 +64,19 @@ fn with_plus(text: &str) -> Option<(usize, Option<String>)> {
 }
 
 /// The run of digits at the beginning, and what stays of it where it may be a number.
-fn bare(text: &str, before: Option<char>) -> (usize, Option<String>) {
+fn bare(text: &str, told: &str) -> (usize, Option<String>) {
     let length = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     // A dash goes before the digits of a number in the name of an object.
-    let is_apart = before.is_none_or(|c| c == '-' || !joins(c));
+    let is_apart = told.chars().next_back().is_none_or(|c| c == '-' || !joins(c));
     let mut after = text[length..].chars();
     let is_end =
         after.next().is_none_or(|c| !joins(c) || (c == '.' && after.next().is_none_or(|c| !joins(c))));
-    let is_number = BARE.contains(&length) && is_apart && is_end;
+    // The business may stand before the number.
+    let name = told.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let is_named = told.ends_with('-') && name.ends_with(NAMED);
+    let lengths = if is_named { IN_NAME } else { BARE };
+    let is_number = lengths.contains(&length) && is_apart && is_end;
     (length, is_number.then(|| text[length - SHOWN..length].to_owned()))
 }
 
@@ -94,6 +101,12 @@ mod tests {
                 "configmaps \"whatsapp-attempts-500000000000001-5511912345678\" not found",
                 "configmaps \"whatsapp-attempts-500000000000001-***5678\" not found",
             ),
+            ("whatsapp-attempts-37631234 is", "whatsapp-attempts-***1234 is"),
+            (
+                "whatsapp-attempts-500000000000001-376312345: no",
+                "whatsapp-attempts-500000000000001-***2345: no",
+            ),
+            ("whatsapp-attempts-123456789012345", "whatsapp-attempts-***2345"),
             ("E164(\"+5511912345678\")", "E164(\"+***5678\")"),
         ] {
             assert_eq!(mask(line), told);
@@ -109,6 +122,8 @@ mod tests {
             "intent=00c0ffee12345678-1 trace_id=0af7651916cd43dd8448eb211c80319c",
             "uid 3f2504e0-4f89-1234-9a0c-0305e82c3301",
             "elapsed_ms=1234567",
+            "whatsapp-attempts-500000000000001-code",
+            "another-37631234",
             "1234567890.5 and 10.96.0.1",
             "é+a",
         ] {

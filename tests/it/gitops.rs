@@ -366,31 +366,33 @@ async fn every_version_of_a_channel_that_is_onboarded_is_judged_as_its_state() {
 
 /// Every status that the golden cases keep, as the whole object that it stands in, and not only what is judged by.
 #[test]
-fn a_whole_object_of_a_golden_case_is_judged_by_kstatus_as_its_state() {
+fn a_whole_object_of_a_golden_case_is_judged_by_each_tool_as_its_state() {
     let channels = golden::kept_channels();
     assert!(channels.len() > 500, "{}", channels.len());
-    let questions: Vec<Value> = channels
-        .iter()
-        .flat_map(|(_, whole)| [whole.clone(), State::of(whole).object()])
-        .map(|object| json!({"ask": "kstatus", "object": object}))
-        .collect();
+    let objects: Vec<Value> =
+        channels.iter().flat_map(|(_, whole)| [whole.clone(), State::of(whole).object()]).collect();
     let mut wrong = Vec::new();
-    let mut seen = BTreeSet::new();
-    for ((case, whole), told) in channels.iter().zip(answers(&questions).chunks(2)) {
+    let mut seen = [const { BTreeSet::new() }; 4];
+    for ((case, whole), told) in channels.iter().zip(judge(&objects).chunks(2)) {
         let state = State::of(whole);
-        let (whole, least) = (&told[0]["status"], &told[1]["status"]);
-        let wanted = match state.ready() {
+        let (whole, least) = (&told[0].0, &told[1].0);
+        let kstatus = match state.ready() {
             _ if state.also.contains(&"Stalled".to_owned()) => "Failed",
             ("True", _) if state.also.is_empty() => "Current",
             _ => "InProgress",
         };
-        if whole != least || whole != wanted {
-            wrong.push(format!("{case}: {whole}, its state {least}, has to be {wanted}: {state:?} {told:?}"));
+        let [argocd, flux, strict] = wanted(&state).map(str::to_owned);
+        let wanted = Verdict { kstatus: kstatus.to_owned(), argocd, flux, strict };
+        if *whole != *least || *whole != wanted {
+            wrong.push(format!("{case}: {whole:?}, its state {least:?}, has to be {wanted:?}: {state:?}"));
         }
-        seen.insert(whole.to_string());
+        for (seen, told) in seen.iter_mut().zip([&whole.kstatus, &whole.argocd, &whole.flux, &whole.strict]) {
+            seen.insert(told.clone());
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(seen.len(), 3, "{seen:?}");
+    // Suspended is a word of Argo CD alone.
+    assert_eq!(seen.each_ref().map(BTreeSet::len), [3, 4, 3, 3], "{seen:?}");
 }
 
 /// Judges every version that was heard as a whole and by its state, and tells the health of the channel in its order, by kstatus and

@@ -13,15 +13,12 @@ use crate::engine::{
     secret::{SecretFact, Unread},
     time::{is_set_back, later},
 };
-use crate::meta::port::Graph;
+use crate::{api::v1alpha1::ChannelCounts, meta::port::Graph};
 
 use super::{app::AppState, reading::Reading};
 
 /// Channels may report a refused credential all at once; Meta is asked about it no more often than this.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(30);
-
-/// A portfolio of which only Secrets are read, each minute, is looked at whole this often.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
 
 /// Whether so much has passed since then, also by a clock that was set back.
 fn has_passed(pause: Duration, since: Timestamp, now: Timestamp) -> bool {
@@ -113,6 +110,12 @@ impl<G> State<G> {
         })
     }
 
+    /// When the credential is to be checked anew for the age of what Meta said. Whatever else is read once an hour is read
+    /// about then.
+    pub fn check_due(&self, fresh: Duration) -> Option<Timestamp> {
+        self.checked_at.map(|at| later(at, fresh))
+    }
+
     /// Whether the Secrets could be read.
     pub fn note_read(&mut self, why_not: Option<&str>, now: Timestamp) {
         self.unread = Unread::after(self.unread.take(), why_not, now);
@@ -175,18 +178,29 @@ impl Key {
     }
 }
 
-/// A pause that only a Secret can end.
+/// A pause that a Secret or a channel can end early, and an edit or a doubt at once.
 pub struct Rest {
     pub desired: DesiredPortfolio,
     /// What they were like.
     pub secrets: [SecretFact; 2],
+    pub channels: Channels,
     pub since: Timestamp,
+    /// When something is due by its age.
+    pub until: Timestamp,
+}
+
+/// What a portfolio tells and does because of its channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    pub counts: Option<ChannelCounts>,
+    /// Whether some of them need it for their own deletion.
+    pub is_needed: Option<bool>,
 }
 
 impl Rest {
     /// How long until everything is looked at again; `None` when that is due.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
-        let left = later(self.since, BETWEEN_LOOKS).duration_since(now);
+        let left = self.until.duration_since(now);
         Duration::try_from(left).ok().filter(|left| !left.is_zero() && !is_set_back(self.since, now))
     }
 }
@@ -285,10 +299,12 @@ mod tests {
             let rest = Rest {
                 desired: fixture::desired_portfolio(),
                 secrets: [SecretFact::Missing, SecretFact::Missing],
+                channels: Channels { counts: None, is_needed: None },
                 since: begun,
+                until: later(begun, fresh),
             };
             assert_eq!(rest.left(now), None, "{now}");
-            assert_eq!(rest.left(begun), Some(BETWEEN_LOOKS));
+            assert_eq!(rest.left(begun), Some(fresh));
         }
     }
 

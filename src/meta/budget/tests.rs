@@ -464,6 +464,21 @@ fn meters_that_are_idle_go_once_there_are_many_and_those_that_wait_stay() {
 }
 
 #[test]
+fn calls_stay_as_old_as_they_were_when_the_clock_is_set_back() {
+    let (budget, ahead) = (budget(), 2 * 3_600);
+    // Half of them, and the others half an hour later; then it is set back by two hours.
+    for _ in 0..75 {
+        write(&budget, Edge::Register, at(ahead)).unwrap();
+    }
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(ahead + 30 * 60)).0, 75);
+    let (passed, wait) = spend(&budget, Edge::Register, Claim::Write, at(30 * 60));
+    assert_eq!(passed, 0);
+    assert!((29 * 60..=31 * 60).contains(&wait), "{wait}");
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(61 * 60)).0, 75, "the others still count");
+    assert_eq!(spend(&budget, Edge::Register, Claim::Write, at(91 * 60)).0, 75);
+}
+
+#[test]
 fn a_clock_that_is_set_back_or_forward_closes_a_breaker_and_makes_no_pause_longer() {
     for seconds in [-3_600, 3_600] {
         let budget = budget();

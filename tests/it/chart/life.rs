@@ -155,7 +155,8 @@ impl Somebody {
         }
         assert!(told.contains("set fullnameOverride=wa-whatsapp-operator-shop."), "{told}");
         let helper = ["--set", "phoneHelper.enabled=true"];
-        let named = ["--set", "fullnameOverride=wa-whatsapp-operator-shop"];
+        let named =
+            ["--set", "fullnameOverride=wa-whatsapp-operator-shop", "--set", "watchLabelSelector=tier=b"];
         self.helm(&[&install[..], &helper, &named].concat()).expect("names of its own");
         // Each is still the owner of its own.
         let upgrade = [&["upgrade"], &install[1..], &helper, &named].concat();
@@ -376,7 +377,11 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay(#[case] program:
     let second = ["install", "second", &now, "--namespace", "shop"];
     let told = one.helm(&second).expect_err("the CRDs belong to the first");
     assert!(told.contains("of release ops/wa") && told.contains("set crds.enabled=false"), "{told}");
-    one.helm(&[&second[..], &["--set", "crds.enabled=false"]].concat()).expect("beside the first");
+    let beside = [&second[..], &["--set", "crds.enabled=false"]].concat();
+    let told = one.helm(&beside).expect_err("both would watch everything");
+    let of_first = "ClusterRoleBinding wa-whatsapp-operator of release ops/wa";
+    assert!(told.contains(of_first) && told.contains("set watchLabelSelector or namespaces"), "{told}");
+    one.helm(&[&beside[..], &["--set", "watchLabelSelector=tier=b"]].concat()).expect("a part of its own");
     one.uninstall("second", "shop").await;
     one.a_second_one_of_that_name_is_told_what_to_do(&now).await;
     one.may_watch_less_and_more(&now).await;

@@ -80,7 +80,8 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
             desks: Queue::new(portfolios),
             newcomers: Arc::default(),
             labels: watched.labels(),
-            watches: [CHANNELS, PORTFOLIOS].map(|part| (part, Watches::new(watched))),
+            // A portfolio may be used from namespaces that can be read.
+            watches: [(CHANNELS, Watches::new(watched).forgetting()), (PORTFOLIOS, Watches::new(watched))],
             filled: Default::default(),
             follower: Mutex::default(),
         }

@@ -51,6 +51,8 @@ const LASTING: Duration = Duration::from_secs(60);
 /// A watch that fails this often without a word in between may stand on something that the server cannot serve: a list
 /// says what there is.
 const FAILURES: u32 = 4;
+/// A namespace that was refused for this long without a break counts as empty, as it would after a restart.
+const REFUSED_KEPT: Duration = Duration::from_secs(60 * 60);
 /// So many watches in a row that ended early are told.
 const CUT_SHORT: u32 = 8;
 /// Why a list gives nothing whose next page answers that its version is too old.
@@ -119,7 +121,7 @@ pub struct Standing {
     pub namespace: Option<String>,
     /// How long ago the server last gave a sign of life.
     pub age: Duration,
-    /// Why it may not be read. It counts as empty if it was never listed.
+    /// Why it may not be read. It counts as empty if it was never listed, and for some kinds after a while.
     pub refused: Option<Refusal>,
     /// Why the last try failed.
     pub failure: Option<String>,
@@ -138,6 +140,8 @@ pub struct Watches {
     selector: Selector,
     scopes: Arc<Mutex<Vec<Scope>>>,
     repeats: Arc<Repeats>,
+    /// Whether what was seen in a namespace is forgotten once that was refused for long.
+    forgets: bool,
 }
 
 #[derive(Debug)]
@@ -166,7 +170,12 @@ impl Watches {
             back: None,
         };
         let scopes = Arc::new(Mutex::new(names.into_iter().map(scope).collect()));
-        Self { selector: watched.selector.clone(), scopes, repeats: Arc::default() }
+        Self { selector: watched.selector.clone(), scopes, repeats: Arc::default(), forgets: false }
+    }
+
+    /// What was seen in a namespace counts as gone once that was refused for long: it may have been deleted, its rights first.
+    pub fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     /// How each namespace is read.
@@ -317,6 +326,7 @@ pub async fn watch<K: Readable>(
             old_lists: 0,
             forgotten: 0,
             cut_short: 0,
+            refused_since: None,
             size: PageSize::default(),
         }
         .run()
@@ -355,6 +365,8 @@ struct Follow<'a, K, F> {
     forgotten: u32,
     /// Watches in a row that ended early.
     cut_short: u32,
+    /// Since when every try was refused.
+    refused_since: Option<Instant>,
     size: PageSize,
 }
 
@@ -531,15 +543,37 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         (self.taking().take)(News::Gone(key));
     }
 
-    fn sign(&self, is_whole: bool) {
+    fn sign(&mut self, is_whole: bool) {
+        self.refused_since = None;
         if self.watches.sign(self.at, is_whole) {
             (self.taking().take)(News::Back(self.watches.namespace(self.at).as_deref()));
         }
     }
 
-    fn failed(&self, trouble: &Trouble) {
+    fn failed(&mut self, trouble: &Trouble) {
         self.watches.failed(self.at, &K::kind(&()), trouble);
         self.fill();
+        if !matches!(trouble, Trouble::Refused(_)) {
+            self.refused_since = None;
+            return;
+        }
+        let since = *self.refused_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < REFUSED_KEPT || !self.watches.forgets {
+            return;
+        }
+        // Where it is all that is watched, nobody else can claim what was seen there.
+        let Some(namespace) = self.watches.namespace(self.at) else { return };
+        let seen: Vec<Key> = self.known.iter().cloned().collect();
+        if !seen.is_empty() {
+            warn!(
+                namespace,
+                objects = seen.len(),
+                "was refused for an hour: what was seen there counts as gone"
+            );
+        }
+        for key in &seen {
+            self.gone(key);
+        }
     }
 
     fn fill(&self) {

@@ -124,7 +124,10 @@ impl Server {
 /// What is told within this time, and how the watches stand then.
 async fn told(server: &Server, namespaces: &[&str], time: Duration) -> (Vec<String>, Watches) {
     let names: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
-    let watches = Watches::new(&Watched { namespaces: names, ..Watched::default() });
+    told_by(server, Watches::new(&Watched { namespaces: names, ..Watched::default() }), time).await
+}
+
+async fn told_by(server: &Server, watches: Watches, time: Duration) -> (Vec<String>, Watches) {
     let news = Mutex::new(Vec::new());
     let take = |one: News<'_, ConfigMap>| {
         news.lock().expect("sound").push(match one {
@@ -180,6 +183,30 @@ async fn a_namespace_that_may_not_be_read_counts_as_empty_and_is_seen_when_it_ma
     let (news, watches) = told(&server, &["a", "b"], secs(30)).await;
     assert_eq!(news, ["one at first", "filled", "late"]);
     assert!(watches.standing().iter().all(|one| one.refused.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_seen_in_a_namespace_that_is_refused_for_an_hour_is_gone_for_those_who_forget() {
+    let refused = |count| (0..count).map(|_| Answer::Status(403));
+    let shown = || [Answer::Page(&["one"], 5, None), Answer::Events(vec![], End::Closed)];
+    let open = || [Answer::Page(&["one"], 9, None), Answer::Events(vec![], End::Open)];
+    let refused_for_long = || Server::default().answers("a", shown().into_iter().chain(refused(400)));
+    let of = |names: &[&str]| {
+        let namespaces = names.iter().map(|name| (*name).to_owned()).collect();
+        Watches::new(&Watched { namespaces, ..Watched::default() })
+    };
+    let (first, all) = (["one at first", "filled"], ["one at first", "filled", "one gone"]);
+    let (news, _) = told_by(&refused_for_long(), of(&["a"]).forgetting(), secs(3_500)).await;
+    assert_eq!(news, first);
+    let (news, _) = told_by(&refused_for_long(), of(&["a"]).forgetting(), secs(3_700)).await;
+    assert_eq!(news, all);
+    let (news, _) = told_by(&refused_for_long(), of(&["a"]), secs(3_700)).await;
+    assert_eq!(news, first, "others keep it");
+    // An answer in between begins the hour anew.
+    let between = shown().into_iter().chain(refused(120)).chain(shown()).chain(refused(120)).chain(open());
+    let (news, _) =
+        told_by(&Server::default().answers("a", between), of(&["a"]).forgetting(), secs(6_000)).await;
+    assert!(!news.contains(&"one gone".to_owned()), "{news:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -241,6 +241,7 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
             ));
         }
     }
+    idle(document, spec, &mut findings);
     if let Some(reference) = spec.get("portfolioRef").and_then(|r| r.get("namespace"))
         && reference.as_str().is_some()
         && reference.as_str() == document.namespace()
@@ -255,6 +256,53 @@ fn advice(document: &Document, refused: &[Finding]) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// What a spec asks for and another field of it makes idle.
+fn idle(document: &Document, spec: &Node, findings: &mut Vec<Finding>) {
+    let mut warn = |path: &str, node: &Node, message: String, remedy: String| {
+        findings.push(Finding::new(document, Severity::Warning, path, node.at, message, remedy));
+    };
+    let text = |key: &str| spec.get(key).and_then(Node::as_str);
+    let policy = text("deletionPolicy");
+    let has_region = spec.get("registration").is_some_and(|group| group.get("storageRegion").is_some());
+    if let Some(Content::List(consents)) = spec.get("acknowledge").map(|node| &node.content) {
+        for node in consents {
+            let (is_used, subject) = match node.as_str() {
+                Some("DeregisterSharedNumber") => {
+                    (policy == Some("Deregister"), "deletionPolicy: Deregister")
+                }
+                Some("ReregisterForStorageRegion") => (has_region, "registration.storageRegion"),
+                Some("TransferUsername") => (spec.get("username").is_some(), "username"),
+                _ => continue,
+            };
+            if !is_used {
+                let message = format!("consents to what the spec does not ask for: it has no {subject}");
+                let remedy = format!("set {subject}, or remove the consent");
+                warn("spec.acknowledge", node, message, remedy);
+            }
+        }
+    }
+    if let Some(node) = spec.get("deletionPolicy")
+        && text("managementPolicy") == Some("ObserveOnly")
+        && policy.is_some_and(|policy| policy != "Retain")
+    {
+        let message = "takes nothing back with managementPolicy ObserveOnly, which writes nothing".to_owned();
+        warn(
+            "spec.deletionPolicy",
+            node,
+            message,
+            "set managementPolicy Full before the deletion".to_owned(),
+        );
+    }
+    if text("connection") == Some("Coexistence") {
+        for key in ["verification", "registration"] {
+            if let Some(entry) = spec.entry(key) {
+                let message = "does nothing with connection Coexistence: the number is verified and registered in the WhatsApp Business app";
+                warn(&format!("spec.{key}"), &entry.value, message.to_owned(), "remove it".to_owned());
+            }
+        }
+    }
 }
 
 /// Splits a text of the engine into what is wrong and what to do.
@@ -403,6 +451,31 @@ mod tests {
             let report = check(&channel(&name, "+5511912345678", "Acme Suporte"));
             let found: Vec<_> = report.findings.iter().map(|f| (f.severity, f.path.as_str())).collect();
             assert_eq!(found, [(Severity::Warning, path.as_str())]);
+        }
+    }
+
+    #[test]
+    fn what_another_field_makes_idle_is_a_warning() {
+        let region = "registration: {storageRegion: BR}";
+        for (more, paths) in [
+            ("acknowledge: [DeregisterSharedNumber]", &["spec.acknowledge"][..]),
+            ("acknowledge: [DeregisterSharedNumber]\n  deletionPolicy: Unroute", &["spec.acknowledge"]),
+            ("acknowledge: [DeregisterSharedNumber]\n  deletionPolicy: Deregister", &[]),
+            ("acknowledge: [ReregisterForStorageRegion]", &["spec.acknowledge"]),
+            (&format!("acknowledge: [ReregisterForStorageRegion]\n  {region}"), &[]),
+            ("acknowledge: [TransferUsername]", &["spec.acknowledge"]),
+            ("acknowledge: [TransferUsername]\n  username: acme.br", &[]),
+            ("managementPolicy: ObserveOnly\n  deletionPolicy: Unroute", &["spec.deletionPolicy"]),
+            ("managementPolicy: ObserveOnly\n  deletionPolicy: Retain", &[]),
+            ("managementPolicy: Full\n  deletionPolicy: Unroute", &[]),
+            ("connection: Coexistence\n  registration: {pinPolicy: Keep}", &["spec.registration"]),
+            ("connection: Coexistence\n  verification: {method: Sms}", &["spec.verification"]),
+            ("connection: CloudApi\n  verification: {method: Sms}", &[]),
+        ] {
+            let text = channel("a", "+5511912345678", "Acme Suporte");
+            let report = check(&text.replace("---\n", &format!("  {more}\n---\n")));
+            let found: Vec<_> = report.findings.iter().map(|found| found.path.as_str()).collect();
+            assert_eq!((report.has_errors(), found), (false, paths.to_vec()), "{more}: {report:#?}");
         }
     }
 

@@ -157,6 +157,7 @@ const ROWS: [Row; 16] = [
         ready: DIFFERS,
         waits: Some("AlignSettings"),
         told: WEBHOOK,
+        ends: Some("LeftAtMeta"),
         ..ASKED
     },
     Row {
@@ -166,6 +167,7 @@ const ROWS: [Row; 16] = [
         ready: RENAMED,
         waits: Some("AlignName"),
         told: NAME,
+        ends: Some("LeftAtMeta"),
         ..QUIET
     },
     Row {
@@ -197,6 +199,7 @@ const ROWS: [Row; 16] = [
         set: r#"{"suspend": true, "managementPolicy": "ObserveOnly", "deletionPolicy": "Unroute"}"#,
         is_renamed: true,
         drifts: true,
+        ends: Some("LeftAtMeta"),
         ..SUSPENDED
     },
     Row {

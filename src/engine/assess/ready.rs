@@ -46,12 +46,21 @@ pub(super) fn ready(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> Con
 }
 
 const NO_APP: &str = "no app is subscribed to the account: messages to the number reach nobody";
+const HEARD: &str = "; an app is subscribed to the account, and no payment problem is shown";
+const UNTOLD: &str =
+    "; Meta does not tell which apps are subscribed to the account, and shows no payment problem";
 
 /// Whether messages reach nobody, where that counts. What is not known now is as it was, and nothing at first.
 fn is_unheard(scene: &Scene<'_>) -> bool {
     let stands = scene.before.conditions.get(ConditionType::Ready);
     let was = stands.is_some_and(|ready| ready.reason == Reason::NoAppSubscribed);
     scene.desired.ready_when == ReadyWhen::Operational && !scene.observed.is_received().unwrap_or(!was)
+}
+
+/// Whether Meta tells that an app is subscribed, or told it when that was last known.
+fn was_heard(scene: &Scene<'_>) -> bool {
+    let stands = scene.before.conditions.get(ConditionType::Ready);
+    scene.observed.is_received().unwrap_or_else(|| stands.is_some_and(|ready| ready.message.contains(HEARD)))
 }
 
 /// Whether a condition that is not True keeps `Ready` from being True.
@@ -104,7 +113,8 @@ fn ready_message(scene: &Scene<'_>, set: &ConditionSet) -> String {
     };
     let more = match scene.desired.ready_when {
         ReadyWhen::Registered => "",
-        ReadyWhen::Operational => "; an app is subscribed to the account, and no payment problem is shown",
+        ReadyWhen::Operational if was_heard(scene) => HEARD,
+        ReadyWhen::Operational => UNTOLD,
         ReadyWhen::NameApproved => "; its display name is approved",
         ReadyWhen::FullyVerified => "; its display name is approved, and the business is verified",
     };

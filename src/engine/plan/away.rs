@@ -314,9 +314,6 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
     if deletion.policy == DeletionPolicy::Retain {
         return stays("deletionPolicy is Retain");
     }
-    if desired.management == Management::ObserveOnly {
-        return stays("managementPolicy is ObserveOnly");
-    }
     if let Claim::Other { .. } = pass.observed.claim {
         return stays("another WhatsAppChannel manages the number");
     }
@@ -329,7 +326,8 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
             "nothing was done at Meta for this channel"
         });
     }
-    if deletion.is_skipped || desired.suspend {
+    let is_observed = desired.management == Management::ObserveOnly;
+    if deletion.is_skipped || desired.suspend || is_observed {
         pieces.believe_accepted(memory, since);
     }
     if deletion.is_skipped {
@@ -339,6 +337,10 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
         return Some(
             pieces.farewell(memory, "because spec.suspend is true: nothing is written at Meta then"),
         );
+    }
+    if is_observed {
+        let why = "because managementPolicy is ObserveOnly: nothing is written at Meta then";
+        return Some(pieces.farewell(memory, why));
     }
     (!pieces.is_open() && memory.unknown.is_none()).then(|| pieces.farewell(memory, ""))
 }

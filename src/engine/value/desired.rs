@@ -272,7 +272,7 @@ words! {
 }
 
 impl Desired {
-    /// Whether something has to be taken back at Meta before the object may go.
+    /// Whether the object may go only after somebody saw to what is left at Meta: to take it back, or to tell of it.
     ///
     /// ```
     /// use whatsapp_operator::api::{lower, v1alpha1::WhatsAppChannel};
@@ -286,13 +286,12 @@ impl Desired {
     /// let mut desired = lower::channel(&channel).expect("a valid spec");
     /// assert!(!desired.needs_cleanup(), "a number is retained unless the spec says otherwise");
     /// desired.deletion.policy = DeletionPolicy::Unroute;
-    /// assert!(desired.needs_cleanup());
     /// desired.management = Management::ObserveOnly;
-    /// assert!(!desired.needs_cleanup(), "who only observes takes nothing back");
+    /// assert!(desired.needs_cleanup(), "who only observes takes nothing back, and tells what stays");
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn needs_cleanup(&self) -> bool {
-        self.deletion.policy > DeletionPolicy::Retain && self.management == Management::Full
+        self.deletion.policy > DeletionPolicy::Retain
     }
 
     /// Whether it matters which apps are subscribed to the account.
@@ -302,7 +301,11 @@ impl Desired {
 
     /// Whether the object is being deleted, and may take something back at Meta.
     pub(in crate::engine) fn is_cleaning_up(&self) -> bool {
-        self.deletion.since.is_some() && self.needs_cleanup() && !self.deletion.is_skipped && !self.suspend
+        self.deletion.since.is_some()
+            && self.needs_cleanup()
+            && self.management == Management::Full
+            && !self.deletion.is_skipped
+            && !self.suspend
     }
 }
 

@@ -107,7 +107,7 @@ fn what_this_object_made_is_taken_back_and_no_more_than_its_policy_says() {
         ("nothing routed", unroute().number(|n| n.webhook = routed_to(None)), "CleanedUp"),
         ("no webhook in the spec", unroute().desire(|d| d.webhook = None), "CleanedUp"),
         ("deregister, and no webhook in the spec", deregister().desire(|d| d.webhook = None), "Deregister"),
-        ("observes only", unroute().desire(|d| d.management = Management::ObserveOnly), "Retained"),
+        ("observes only", unroute().desire(|d| d.management = Management::ObserveOnly), "LeftAtMeta"),
         ("suspended", unroute().desire(|d| d.suspend = true), "LeftAtMeta"),
         ("skipped", unroute().desire(|d| d.deletion.is_skipped = true), "LeftAtMeta"),
         ("managed by another", unroute().see(|o| o.claim = Claim::Other { name: None }), "Retained"),
@@ -923,9 +923,8 @@ fn an_address_that_meta_may_have_taken_although_it_refused_is_not_forgotten_befo
 
 #[test]
 fn a_policy_that_changes_half_way_tells_what_was_done_before() {
-    let changes: [fn(World) -> World; 3] = [
+    let changes: [fn(World) -> World; 2] = [
         |world| world.desire(|d| d.deletion.policy = DeletionPolicy::Retain),
-        |world| world.desire(|d| d.management = Management::ObserveOnly),
         |world| world.see(|o| o.claim = Claim::Other { name: None }),
     ];
     for change in changes {
@@ -940,7 +939,22 @@ fn a_policy_that_changes_half_way_tells_what_was_done_before() {
         let lost = message(&change(removed().act(StepKind::Deregister, no_answer())));
         assert!(lost.contains("its deregistration was tried"), "{lost}");
     }
-    let skipped = unroute().act(StepKind::UnrouteWebhook, accepted()).after(SECOND);
-    let skipped = message(&skipped.desire(|d| d.deletion.is_skipped = true));
-    assert!(skipped.contains("Meta accepted the removal"), "{skipped}");
+    let stops: [fn(World) -> World; 3] = [
+        |world| world.desire(|d| d.deletion.is_skipped = true),
+        |world| world.desire(|d| d.suspend = true),
+        |world| world.desire(|d| d.management = Management::ObserveOnly),
+    ];
+    for stop in stops {
+        let untouched = message(&stop(going(DeletionPolicy::Deregister)));
+        assert!(untouched.contains("perhaps its webhook override; perhaps its registration"), "{untouched}");
+        let removed = || going(DeletionPolicy::Deregister).act(StepKind::UnrouteWebhook, accepted());
+        let told = message(&stop(removed().after(SECOND)));
+        assert!(
+            told.contains("Meta accepted the removal") && told.contains("perhaps its registration"),
+            "{told}"
+        );
+        let removed = removed().after(2 * SECOND).number(|n| n.webhook = routed_to(None));
+        let ended = message(&stop(removed.act(StepKind::Deregister, accepted())));
+        assert!(ended.contains("Meta accepted the deregistration"), "{ended}");
+    }
 }

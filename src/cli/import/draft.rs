@@ -248,6 +248,11 @@ fn username(number: &Number) -> Option<&str> {
 /// Why a channel that may write would, at once or later.
 fn unsettled(number: &Number) -> Option<String> {
     const ONCE: &str = "Remove managementPolicy to have";
+    if number.status.value() == Some(&NumberStatus::Banned) {
+        return Some(format!(
+            "WhatsApp banned it: appeal in WhatsApp Manager. {ONCE} it managed once it is back"
+        ));
+    }
     match number.platform.value() {
         Some(PlatformType::CloudApi) => open_change(number),
         Some(PlatformType::NotApplicable) => Some(match number.code.value() {

@@ -79,14 +79,7 @@ pub fn sort(mut entries: Vec<Entry>) -> (Vec<Kept>, Vec<Left>) {
         let mut of_accounts = of_accounts.into_iter();
         let Some((entry, phone)) = of_accounts.next() else { continue };
         left.extend(of_accounts.map(|(other, _)| second(&other, &entry)));
-        if entry.number.status.value() == Some(&NumberStatus::Banned) {
-            left.push(Left::new(
-                &entry,
-                "WhatsApp banned it, so nothing can be managed; appeal in WhatsApp Manager, and import again once it is back",
-            ));
-        } else {
-            kept.push(Kept { entry, phone, canonical });
-        }
+        kept.push(Kept { entry, phone, canonical });
     }
     left.sort();
     (kept, left)
@@ -179,8 +172,8 @@ mod tests {
             entry("30", "16", "+1064", registered),
             entry("30", "17", "+1 205-***-0103", registered),
         ]);
-        assert_eq!(kept, ["+12055550100 12"]);
-        let words = ["deleted", "migrated", "banned", "no whole", "no whole", "no whole"];
+        assert_eq!(kept, ["+12055550100 12", "+12055550102 14"]);
+        let words = ["deleted", "migrated", "no whole", "no whole", "no whole"];
         assert_eq!(left.len(), words.len(), "{left:?}");
         for word in words {
             assert!(left.iter().any(|left| left.contains(word)), "{word}: {left:?}");

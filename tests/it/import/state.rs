@@ -174,7 +174,7 @@ pub const STATES: &[State] = &[
     state("rate limited", "+5511912340022", Managed, true, |n| with_status(n, "RATE_LIMITED")),
     state("disconnected", "+5511912340023", Managed, false, |n| with_status(n, "DISCONNECTED")),
     state("in a new status", "+5511912340024", Managed, false, |n| with_status(n, "NOVEL")),
-    state("banned", "+5511912340025", Left, false, |n| with_status(n, "BANNED")),
+    state("banned", "+5511912340025", Observed, false, |n| with_status(n, "BANNED")),
     state("migrated", "+5511912340026", Left, false, |n| with_status(n, "MIGRATED")),
     state("deleted", "+5511912340027", Left, false, |n| with_status(n, "DELETED")),
     state("a test number", "+5511912340028", Managed, true, Number::sandbox),

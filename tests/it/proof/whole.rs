@@ -953,6 +953,57 @@ fn an_entry_without_digits_that_another_channel_knows_by_its_id_holds_up_no_new_
     });
 }
 
+/// Many channels below a portfolio, of which something else is missing when both operators have crashed and work again. Gives
+/// back how many statuses of channels were written in each second from then on.
+async fn tells_another_cause(world: &mut World, channels: usize) -> Result<Vec<usize>, String> {
+    let name = |n: usize| format!("one-{n:03}");
+    for n in 0..channels {
+        let manifest = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": name(n)}, "status": {"observedGeneration": 1},
+            "spec": {"portfolioRef": {"name": "acme"}, "accountId": OTHER_ACCOUNT,
+                     "phoneNumber": format!("+5511912345{n:03}"), "displayName": "Acme Suporte"}});
+        world.server.put("whatsappchannels", NAMESPACE, &name(n), manifest);
+    }
+    let mut written = Vec::new();
+    for (secret, key, expected) in
+        [("acme-meta", "another", "SecretKeyMissing"), ("vanished", "token", "SecretMissing")]
+    {
+        for who in [0, 1] {
+            world.happen(Move { after: 0, who, what: Accident::Crash });
+        }
+        world.server.change("whatsappportfolios", NAMESPACE, "acme", |object| {
+            object["spec"]["credentials"]["accessTokenSecretRef"] = json!({"name": secret, "key": key});
+        });
+        written.clear();
+        for _ in 0..60 {
+            let before = world.server.sent("whatsappchannels");
+            world.run_for(SECOND).await?;
+            written.push(world.server.sent("whatsappchannels") - before);
+        }
+        for n in 0..channels {
+            let told = reason(&world.status(&name(n)), "PortfolioReady");
+            if told.as_deref() != Some(expected) {
+                return Err(format!("{} tells {told:?}, and not {expected}", name(n)));
+            }
+        }
+    }
+    Ok(written)
+}
+
+#[test]
+fn after_a_take_over_what_is_missing_of_a_portfolio_is_told_by_all_its_channels_at_a_pace() {
+    const CHANNELS: usize = 1_000;
+    in_virtual_time(async |far| {
+        let mut world = World::bare(far).await;
+        let written = match tells_another_cause(&mut world, CHANNELS).await {
+            Ok(written) => written,
+            Err(what) => panic!("{what}"),
+        };
+        assert!(written.iter().all(|in_a_second| *in_a_second <= 200), "{written:?}");
+        assert_eq!(written.iter().sum::<usize>(), CHANNELS, "each writes once: {written:?}");
+    });
+}
+
 /// What a portfolio tells of the apps of its accounts.
 fn told_apps(world: &World) -> Vec<Value> {
     let portfolio = world.server.get("whatsappportfolios", NAMESPACE, "acme").unwrap_or_default();

@@ -253,7 +253,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         let graph = assessment.view.credential_version.as_ref().and(state.in_use.as_ref());
         let graph = graph.map(|in_use| in_use.graph.clone());
         if self.ctx.portfolios.publish(self.of, &uid, assessment.view.clone(), graph) {
-            self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
+            self.wake_channels(assessment.view.hold.is_some());
         }
         let has_secret = desired.app_secret.is_some();
         if has_secret {
@@ -368,7 +368,17 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     fn hold(&self, uid: &str, business: &str, why: &str) {
         let view = PortfolioView::spec_invalid(&self.of.namespace, &self.of.name, business, why);
         if self.ctx.portfolios.hold(self.of, uid, view, self.now()) {
-            self.ctx.signals.channels.wake(self.ctx.desk.claims.of_portfolio(self.of));
+            self.wake_channels(true);
+        }
+    }
+
+    /// Its channels look at what it is now. Where it holds them up they ask nobody else, and write that.
+    fn wake_channels(&self, is_on_hold: bool) {
+        let (queue, channels) = (&self.ctx.signals.channels, self.ctx.desk.claims.of_portfolio(self.of));
+        if is_on_hold {
+            queue.wake_all_at_pace(&channels);
+        } else {
+            queue.wake(channels);
         }
     }
 

@@ -163,6 +163,11 @@ impl Entry {
         let is_roused = false;
         Self { lane, class, date: None, stands, running, last: 0, seen, asked: None, woken: None, is_roused }
     }
+
+    /// It is one of a crowd from now on. Tells whether it was not.
+    fn joins_crowd(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_roused, true)
+    }
 }
 
 /// Its place in a line.
@@ -597,9 +602,19 @@ impl<K: Handle> Inner<K> {
             self.rested += PACE;
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.woken = None;
-                self.roused += usize::from(!std::mem::replace(&mut entry.is_roused, true));
+                self.roused += usize::from(entry.joins_crowd());
             }
             self.ask(&key, class, since);
+        }
+    }
+
+    /// Those of them that stand in line already are begun at the pace, too, as far as nobody is in a hurry.
+    fn slow_down(&mut self, keys: &[K]) {
+        for key in keys {
+            let Some(entry) = self.entries.get_mut(key) else { continue };
+            if entry.stands.as_ref().is_some_and(|stand| !is_urgent(stand.class)) {
+                self.roused += usize::from(entry.joins_crowd());
+            }
         }
     }
 
@@ -910,6 +925,16 @@ impl<K: Handle> Queue<K> {
     /// a person waits for, or an edit, is not kept.
     pub fn wake(&self, keys: impl IntoIterator<Item = K>) {
         self.0.lock().wake(keys, Instant::now());
+        self.0.more.notify_one();
+    }
+
+    /// The same where each of them writes what changed without a wait for Meta. Those that stand in line, as all do after a
+    /// start, are begun at the pace as well.
+    pub fn wake_all_at_pace(&self, keys: &[K]) {
+        let mut inner = self.0.lock();
+        inner.wake(keys.iter().cloned(), Instant::now());
+        inner.slow_down(keys);
+        drop(inner);
         self.0.more.notify_one();
     }
 

@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{CallRecord, Fault, FaultKind, Match, Number};
+use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
 
-use crate::rig::{ACCOUNT, Rig, condition};
+use crate::control_plane::AuditEntry;
+use crate::rig::{ACCOUNT, Rig, TokenFile, condition, free_address};
 
 /// What is under way when the API server goes away. Each has a number of its own.
 const STEPS: [(&str, &str); 4] =
@@ -23,46 +24,95 @@ fn digits(round: usize, step: usize) -> String {
 /// Meta answers while nothing can be written, for longer than the pass itself tries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_meta_answered_while_the_storage_was_full_counts_when_there_is_room_again() {
-    const NUMBER: &str = "+551191509901";
     let mut rig = Rig::apart("full").await;
     rig.start().await;
-    rig.sandbox.add_number(Number::new("100000000009901", ACCOUNT, "551191509901", "Acme Support"));
-    rig.channel("support", NUMBER, json!({"accountId": ACCOUNT})).await;
-    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
-    rig.annotate("support", "send-code", "one").await;
-    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
-    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
-        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
-    let register = || Match::on("POST", "register");
-    rig.sandbox.inject(Fault { on: register(), kind: FaultKind::Latency { ms: 10_000 } });
-    rig.sandbox.inject(Fault { on: register(), kind: FaultKind::Error { envelope: refusal } });
-    rig.type_code("support", NUMBER).await;
-    rig.until("support", "an intent", Duration::from_secs(60), |s| {
-        s["memory"]["inFlight"]["step"] == "Register"
-    })
-    .await;
+    registers_in_vain(&rig, "100000000009901", "+551191509901", Duration::from_secs(10)).await;
     rig.plane.storage_is_full(true).await;
-    let is_register = |call: &&CallRecord| call.path == "/{phone}/register";
-    let registers = |rig: &Rig| rig.sandbox.calls().iter().filter(is_register).count();
-    let limit = Instant::now() + Duration::from_secs(60);
-    while registers(&rig) == 0 {
-        assert!(Instant::now() < limit, "Meta has not answered:\n{}", rig.logs());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until_meta_has_answered(&rig).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(rig.logs().contains("database space exceeded"), "the server's own words:\n{}", rig.logs());
     let status = rig.get("support").await["status"].clone();
-    assert_eq!(status["memory"]["inFlight"]["step"], "Register", "nothing could be written: {status:#}");
+    assert!(intends_to_register(&status), "nothing could be written: {status:#}");
     rig.plane.storage_is_full(false).await;
+    is_told_of_one_refusal(&rig, Duration::from_secs(420)).await;
+}
 
-    let object = rig
-        .until("support", "an outcome", Duration::from_secs(420), |s| s["memory"]["inFlight"].is_null())
-        .await;
+/// Meta answers while the API server does not know the operator any more. The process is the same when it does again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_meta_answered_while_the_token_of_the_operator_was_revoked_counts_when_it_has_another() {
+    let mut rig = Rig::with_portfolio("no-token").await;
+    let token = TokenFile::new(&rig).await;
+    let health = free_address();
+    let mut operator = rig.spawn_with(&token.kubeconfig, &["--health-listen", &health.to_string()]);
+    rig.until_serving(health).await;
+    // The API server knows the token for ten seconds more at most.
+    registers_in_vain(&rig, "100000000009902", "+551191509902", Duration::from_secs(14)).await;
+    let mark = rig.plane.mark().await;
+    token.revoke(&rig).await;
+    until_meta_has_answered(&rig).await;
+    let is_unknown = |entry: &AuditEntry| {
+        (&*entry.namespace, &*entry.name, &*entry.subresource) == (&rig.namespace, "support", "status")
+            && (&*entry.verb, entry.code) == ("patch", 401)
+    };
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !rig.plane.audit_since(mark).await.iter().any(is_unknown) {
+        assert!(Instant::now() < limit, "no status is refused with 401:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let status = rig.get("support").await["status"].clone();
+    assert!(intends_to_register(&status), "nothing could be written: {status:#}");
+    token.replace(&rig).await;
+    // The file is read about once a minute.
+    is_told_of_one_refusal(&rig, Duration::from_secs(120)).await;
+    assert!(operator.is_running(), "it is the same process");
+}
+
+/// Brings the channel `support` to the moment when Meta has been asked to register its number. Meta takes so long, and refuses.
+pub async fn registers_in_vain(rig: &Rig, id: &str, number: &str, takes: Duration) {
+    let digits = number.trim_start_matches('+');
+    rig.sandbox.add_number(Number::new(id, ACCOUNT, digits, "Acme Support"));
+    rig.channel("support", number, json!({"accountId": ACCOUNT})).await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.annotate("support", "send-code", "one").await;
+    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
+    let ms = u64::try_from(takes.as_millis()).expect("a short time");
+    for kind in [FaultKind::Latency { ms }, pin_mismatch()] {
+        rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
+    }
+    rig.type_code("support", number).await;
+    rig.until("support", "an intent", Duration::from_secs(60), intends_to_register).await;
+}
+
+fn pin_mismatch() -> FaultKind {
+    let envelope = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
+        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
+    FaultKind::Error { envelope }
+}
+
+pub fn intends_to_register(status: &Value) -> bool {
+    status["memory"]["inFlight"]["step"] == "Register"
+}
+
+fn registers(rig: &Rig) -> usize {
+    rig.sandbox.calls().iter().filter(|call| call.path == "/{phone}/register").count()
+}
+
+async fn until_meta_has_answered(rig: &Rig) {
+    let limit = Instant::now() + Duration::from_secs(60);
+    while registers(rig) == 0 {
+        assert!(Instant::now() < limit, "Meta has not answered:\n{}", rig.logs());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The channel `support` tells of one registration that was refused, and there was no other.
+pub async fn is_told_of_one_refusal(rig: &Rig, limit: Duration) {
+    let object = rig.until("support", "an outcome", limit, |s| s["memory"]["inFlight"].is_null()).await;
     let told = &object["status"]["memory"]["ledger"]["registrations"];
     assert_eq!(told.as_array().map(Vec::len), Some(1), "{told:#}");
     assert_eq!(told[0]["outcome"], "Refused", "{told:#}");
     rig.until_condition("support", "Registered", "False", Some("PinMismatch")).await;
-    assert_eq!(registers(&rig), 1, "one registration, whose answer is known");
+    assert_eq!(registers(rig), 1, "one registration, whose answer is known");
 }
 
 /// Brings a channel for each step to the moment before it, goes into all four calls, and takes the API server away until
@@ -87,11 +137,8 @@ async fn away_in_mid_call(rig: &mut Rig, round: usize, away: Duration) {
 
     // From here on Meta takes its time, and refuses the registration when it comes.
     let takes = |edge| Fault { on: Match::on("POST", edge), kind: FaultKind::Latency { ms: 15_000 } };
-    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
-        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
-    let refused = FaultKind::Error { envelope: refusal };
     rig.sandbox.inject(takes("register"));
-    rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: refused });
+    rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind: pin_mismatch() });
     let intends = async |step: usize| {
         let intent = STEPS[step].1;
         rig.until(&name(step), intent, Duration::from_secs(60), |s| {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{InitialStatus, Number, Switches};
 
 use crate::control_plane::Process;
-use crate::rig::{ACCOUNT, Rig, condition, free_address, http_get};
+use crate::rig::{ACCOUNT, Rig, TokenFile, condition, free_address, http_get};
 use crate::way::{Asked, Trouble, Way};
 
 fn digits(n: usize) -> String {
@@ -357,41 +357,15 @@ async fn an_operator_that_may_read_nothing_any_more_is_not_ready_until_it_may() 
     scene.until_it_says("200", |said| !said.contains("count as none")).await;
 }
 
-/// A token of the operator's account.
-async fn token(rig: &Rig, more: &[&str]) -> String {
-    let ask = ["create", "token", rig.account_name(), "--namespace", &rig.namespace];
-    let output = rig.plane.kubectl([&ask[..], more].concat()).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text").trim().to_owned()
-}
-
-/// As the kubelet replaces the token of a pod; here a kubeconfig names the file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_that_is_revoked_is_told_and_work_goes_on_with_the_one_that_replaces_it() {
     let mut rig = Rig::with_portfolio("token").await;
-    // A token ends with the object that it is bound to.
-    rig.secret("first", json!({})).await;
-    let file = rig.plane.dir().join(format!("{}.token", rig.namespace));
-    let put = |token: String| {
-        let new = file.with_extension("new");
-        std::fs::write(&new, token).expect("a file");
-        std::fs::rename(new, &file).expect("it is replaced at once");
-    };
-    put(token(&rig, &["--bound-object-kind=Secret", "--bound-object-name=first"]).await);
-    let of_account = rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await;
-    let mut kubeconfig: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(&of_account).expect("a kubeconfig")).expect("YAML");
-    assert!(kubeconfig["users"][0]["user"]["token"].is_string(), "{kubeconfig}");
-    kubeconfig["users"][0]["user"] = json!({"tokenFile": file});
-    let by_file = of_account.with_extension("by-file.kubeconfig");
-    std::fs::write(&by_file, kubeconfig.to_string()).expect("a file");
-
+    let token = TokenFile::new(&rig).await;
     let health = free_address();
-    let mut operator = rig.spawn_with(&by_file, &["--health-listen", &health.to_string()]);
+    let mut operator = rig.spawn_with(&token.kubeconfig, &["--health-listen", &health.to_string()]);
     rig.until_serving(health).await;
     rig.until_condition_of("wap", "acme", "Ready", "True", None).await;
-    let delete = ["delete", "secret", "first", "--namespace", &rig.namespace];
-    assert!(rig.plane.kubectl(delete).await.status.success());
+    token.revoke(&rig).await;
     // The API server remembers for ten seconds whom it knew.
     tokio::time::sleep(Duration::from_secs(12)).await;
     rig.channel("support", &number(0), json!({})).await;
@@ -401,7 +375,7 @@ async fn a_token_that_is_revoked_is_told_and_work_goes_on_with_the_one_that_repl
     assert!(operator.is_running());
     assert_eq!(rig.get("support").await["status"]["observedGeneration"], -1, "nothing can be written");
 
-    put(token(&rig, &[]).await);
+    token.replace(&rig).await;
     // The file is read about once a minute, and who was refused waits before the next try.
     let works = |status: &Value| status["stage"] == "Verifying";
     rig.until("support", "work with the new token", Duration::from_secs(150), works).await;

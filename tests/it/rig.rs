@@ -559,6 +559,55 @@ impl Rig {
     }
 }
 
+/// A token of the operator's account in a file that a kubeconfig names. The kubelet replaces the token of a pod like this.
+pub struct TokenFile {
+    file: PathBuf,
+    pub kubeconfig: PathBuf,
+}
+
+impl TokenFile {
+    /// A token ends with the object that it is bound to.
+    const BOUND_TO: &str = "first";
+
+    /// With a token that can be revoked.
+    pub async fn new(rig: &Rig) -> Self {
+        rig.secret(Self::BOUND_TO, json!({})).await;
+        let of_account = rig.plane.service_account_kubeconfig(&rig.namespace, rig.account_name()).await;
+        let text = std::fs::read_to_string(&of_account).expect("a kubeconfig");
+        let mut kubeconfig: Value = serde_saphyr::from_str(&text).expect("YAML");
+        assert!(kubeconfig["users"][0]["user"]["token"].is_string(), "{kubeconfig}");
+        let file = rig.plane.dir().join(format!("{}.token", rig.namespace));
+        kubeconfig["users"][0]["user"] = json!({ "tokenFile": file });
+        let by_file = of_account.with_extension("by-file.kubeconfig");
+        std::fs::write(&by_file, kubeconfig.to_string()).expect("a file");
+        let token = Self { file, kubeconfig: by_file };
+        let bound_to = format!("--bound-object-name={}", Self::BOUND_TO);
+        token.put(rig, &["--bound-object-kind=Secret", &bound_to]).await;
+        token
+    }
+
+    /// The API server knows the first token for ten seconds more at most.
+    pub async fn revoke(&self, rig: &Rig) {
+        let delete = ["delete", "secret", Self::BOUND_TO, "--namespace", &rig.namespace];
+        assert!(rig.plane.kubectl(delete).await.status.success());
+    }
+
+    /// Puts another token in its place.
+    pub async fn replace(&self, rig: &Rig) {
+        self.put(rig, &[]).await;
+    }
+
+    async fn put(&self, rig: &Rig, more: &[&str]) {
+        let ask = ["create", "token", rig.account_name(), "--namespace", &rig.namespace];
+        let output = rig.plane.kubectl([&ask[..], more].concat()).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let token = String::from_utf8(output.stdout).expect("text");
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, token.trim()).expect("a file");
+        std::fs::rename(new, &self.file).expect("it is replaced at once");
+    }
+}
+
 /// The chart's objects with [`ANY_NAMESPACE`] in the place of a rig's own. It is rendered once, and its CRDs, which all
 /// rigs share, are installed and served by then.
 async fn chart(plane: &ControlPlane) -> &'static str {

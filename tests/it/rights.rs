@@ -13,8 +13,8 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use serde_json::{Value, json};
-use whatsapp_operator::sandbox::{Fault, FaultKind, Match, Number};
 
+use crate::api_server_away::{intends_to_register, is_told_of_one_refusal, registers_in_vain};
 use crate::control_plane::client_from;
 use crate::rig::{ACCOUNT, BUSINESS, Rig, condition, free_address, http_get, resource};
 
@@ -562,23 +562,9 @@ async fn each_right_to_attempts_in_the_operators_own_namespace_is_needed_and_wit
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_meta_answered_while_no_status_may_be_written_counts_when_it_may_again() {
     const STATUS: &str = "whatsappchannels/status";
-    let digits = NUMBER.trim_start_matches('+');
     let mut rig = Rig::with_portfolio("unwritten").await;
-    rig.sandbox.add_number(Number::new("100000000005701", ACCOUNT, digits, "Acme Support"));
     rig.start().await;
-    rig.channel("support", NUMBER, json!({"accountId": ACCOUNT})).await;
-    rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
-    rig.annotate("support", "send-code", "one").await;
-    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
-    // Meta takes its time, and refuses.
-    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
-        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
-    for kind in [FaultKind::Latency { ms: 8_000 }, FaultKind::Error { envelope: refusal }] {
-        rig.sandbox.inject(Fault { on: Match::on("POST", "register"), kind });
-    }
-    rig.type_code("support", NUMBER).await;
-    let intends = |s: &Value| s["memory"]["inFlight"]["step"] == "Register";
-    rig.until("support", "an intent", Duration::from_secs(60), intends).await;
+    registers_in_vain(&rig, "100000000005701", NUMBER, Duration::from_secs(8)).await;
     let role = rig.account_name();
     let all = rules(&rig, role).await;
     let fewer: Vec<_> = all.iter().filter(|rule| !is(rule, STATUS, "patch")).collect();
@@ -591,19 +577,9 @@ async fn what_meta_answered_while_no_status_may_be_written_counts_when_it_may_ag
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     rig.sandbox.clear_faults();
-    assert!(intends(&rig.get("support").await["status"]), "it is not written");
+    assert!(intends_to_register(&rig.get("support").await["status"]), "it is not written");
     rig.merge("Role", role, &json!({"rules": all})).await;
-    let is_told = |s: &Value| s["memory"]["inFlight"].is_null();
-    let told = rig.until("support", "an outcome", LIMIT, is_told).await;
-    let attempts = &told["status"]["memory"]["ledger"]["registrations"];
-    assert_eq!(
-        (attempts[0]["outcome"].as_str(), attempts[1].is_null()),
-        (Some("Refused"), true),
-        "{attempts:#}"
-    );
-    rig.until_condition("support", "Registered", "False", Some("PinMismatch")).await;
-    let calls = rig.sandbox.calls();
-    assert_eq!(calls.iter().filter(|call| call.path.ends_with("/register")).count(), 1);
+    is_told_of_one_refusal(&rig, LIMIT).await;
 }
 
 /// One that is named can be read, and nothing else can be done to it.

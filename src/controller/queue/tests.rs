@@ -697,6 +697,24 @@ async fn those_of_a_crowd_that_had_to_wait_for_a_place_do_not_come_all_together(
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_stand_in_line_since_the_start_are_begun_at_the_pace_where_each_writes_at_once() {
+    let queue = Queue::new(1);
+    let keys = crowd("c", 1_000, &lane("a", "1"), Urgency::Drift, &queue);
+    let beside = crowd("b", 100, &lane("b", "1"), Urgency::Drift, &queue);
+    let hurry = crowd("edit", 10, &lane("a", "1"), Urgency::Edit, &queue);
+    let all = [&keys[..], &hurry].concat();
+    for _ in 0..2 {
+        queue.wake_all_at_pace(&all);
+    }
+    // Those of other portfolios, and those whom an edit waits for, are not kept.
+    assert_eq!(begun(&queue).len(), FEW + beside.len() + hurry.len());
+    assert_eq!(over(&queue, PACE * 100).await.len(), 100);
+    assert_eq!(over(&queue, PACE * 1_000).await.len(), 900 - FEW);
+    assert_eq!(over(&queue, Duration::from_secs(60)).await.len(), 0, "each was looked at once");
+    assert_eq!(queue.0.lock().roused, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn wakes_of_many_accounts_share_one_pace_and_a_small_one_does_not_wait_for_a_large_one() {
     let queue = Queue::new(1_000);
     let large = crowd("large", 5_000, &lane("a", "1"), Urgency::Drift, &queue);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{Account, Number, Portfolio, Token};
 
 use super::whole::{
-    Accident, HOUR, MINUTE, Move, NAMESPACE, SECOND, World, condition, reads_of_lists, reason,
+    self, Accident, HOUR, MINUTE, Move, NAMESPACE, SECOND, World, condition, reads_of_lists, reason,
 };
 
 const DIGITS: &str = "5511915000001";
@@ -139,15 +139,12 @@ async fn goes_over(world: &mut World, trick: Trick, accident: Accident, after: u
 }
 
 fn in_virtual_time(play: impl AsyncFn(&mut World) -> Result<(), String>, number_in: &str) {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = world(far.handle().clone(), number_in).await;
+    whole::in_virtual_time(async |far| {
+        let mut world = world(far, number_in).await;
         if let Err(what) = play(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
 }
 
 #[test]

@@ -628,20 +628,25 @@ async fn comes_up(world: &mut World, script: &[Move]) -> Result<(), String> {
     Ok(())
 }
 
+/// Plays in virtual time. The simulated Meta has a runtime of its own, which is handed over.
+pub(super) fn in_virtual_time<T>(play: impl AsyncFnOnce(Handle) -> T) -> T {
+    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let played = near.block_on(play(far.handle().clone()));
+    far.shutdown_background();
+    played
+}
+
 /// Plays a script in a world of its own.
 fn play(seed: u64, lag: u64, script: &[Move]) -> Result<(), String> {
     play_by([0, 0], seed, lag, script)
 }
 
 fn play_by(clocks: [i64; 2], seed: u64, lag: u64, script: &[Move]) -> Result<(), String> {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let played = near.block_on(async {
-        let mut world = World::with_clocks(clocks, seed, lag, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::with_clocks(clocks, seed, lag, far).await;
         comes_up(&mut world, script).await.map_err(|what| format!("{what}\n{}", world.story()))
-    });
-    far.shutdown_background();
-    played
+    })
 }
 
 #[test]
@@ -661,10 +666,8 @@ async fn changes_pin(world: &mut World, change: impl FnOnce(&mut Value)) -> Resu
 
 #[test]
 fn a_pin_that_is_changed_while_its_number_rests_is_set_within_a_day_and_a_label_is_no_change() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(2, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(2, 0, far).await;
         comes_up(&mut world, &[]).await.unwrap_or_else(|what| panic!("{what}\n{}", world.story()));
         // What is read once a day is told by then.
         world.run_for(HOUR * 25).await.unwrap();
@@ -679,7 +682,6 @@ fn a_pin_that_is_changed_while_its_number_rests_is_set_within_a_day_and_a_label_
         let (set, written) = changes_pin(&mut world, |_| {}).await.unwrap();
         assert_eq!((set, written), (0, 1), "and it rests again\n{}", world.story());
     });
-    far.shutdown_background();
 }
 
 #[test]
@@ -821,15 +823,12 @@ async fn looks_as_asked(world: &mut World) -> Result<(), String> {
 
 #[test]
 fn an_account_is_read_as_often_as_its_most_eager_number_asks_and_nobody_waits_for_that() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(3, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(3, 0, far).await;
         if let Err(what) = looks_as_asked(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
 }
 
 /// So many numbers of one account, in a burst, through queue and poller to Ready. Gives back calls by what they are.
@@ -846,15 +845,13 @@ async fn brings_a_crowd_up(world: &mut World) -> Result<HashMap<String, u64>, St
 #[test]
 fn a_crowd_in_one_account_costs_four_calls_a_number_and_few_lists() {
     const CROWD: usize = 30;
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
+    in_virtual_time(async |far| {
         let word = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
         let channel = |n| {
             Channel::new(word(format!("one-{n:02}")), "300000000000001", word(format!("55119123457{n:02}")))
         };
         let channels = (0..CROWD).map(channel).collect();
-        let mut world = World::of(channels, [0, 0], (1, 0), far.handle().clone()).await;
+        let mut world = World::of(channels, [0, 0], (1, 0), far).await;
         let counters = match brings_a_crowd_up(&mut world).await {
             Ok(counters) => counters,
             Err(what) => panic!("{what}\n{}", world.story()),
@@ -872,7 +869,6 @@ fn a_crowd_in_one_account_costs_four_calls_a_number_and_few_lists() {
         let others = counters.values().sum::<u64>() - 4 * each - lists;
         assert!(others <= 10, "of token, portfolio, account and app: {counters:#?}");
     });
-    far.shutdown_background();
 }
 
 /// An operator that allows an hour at most.
@@ -895,15 +891,12 @@ async fn looks_as_often_as_the_operator_says(world: &mut World) -> Result<(), St
 
 #[test]
 fn an_interval_that_is_longer_than_the_operator_allows_counts_as_what_it_allows() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(3, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(3, 0, far).await;
         if let Err(what) = looks_as_often_as_the_operator_says(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
 }
 
 /// One more channel in an account in which the number of another one shows no digits any more.
@@ -952,15 +945,63 @@ async fn is_added_beside_one_without_digits(world: &mut World) -> Result<(), Str
 
 #[test]
 fn an_entry_without_digits_that_another_channel_knows_by_its_id_holds_up_no_new_number() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(2, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(2, 0, far).await;
         if let Err(what) = is_added_beside_one_without_digits(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
+}
+
+/// Many channels below a portfolio, of which something else is missing when both operators have crashed and work again. Gives
+/// back how many statuses of channels were written in each second from then on.
+async fn tells_another_cause(world: &mut World, channels: usize) -> Result<Vec<usize>, String> {
+    let name = |n: usize| format!("one-{n:03}");
+    for n in 0..channels {
+        let manifest = json!({"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
+            "metadata": {"name": name(n)}, "status": {"observedGeneration": 1},
+            "spec": {"portfolioRef": {"name": "acme"}, "accountId": OTHER_ACCOUNT,
+                     "phoneNumber": format!("+5511912345{n:03}"), "displayName": "Acme Suporte"}});
+        world.server.put("whatsappchannels", NAMESPACE, &name(n), manifest);
+    }
+    let mut written = Vec::new();
+    for (secret, key, expected) in
+        [("acme-meta", "another", "SecretKeyMissing"), ("vanished", "token", "SecretMissing")]
+    {
+        for who in [0, 1] {
+            world.happen(Move { after: 0, who, what: Accident::Crash });
+        }
+        world.server.change("whatsappportfolios", NAMESPACE, "acme", |object| {
+            object["spec"]["credentials"]["accessTokenSecretRef"] = json!({"name": secret, "key": key});
+        });
+        written.clear();
+        for _ in 0..60 {
+            let before = world.server.sent("whatsappchannels");
+            world.run_for(SECOND).await?;
+            written.push(world.server.sent("whatsappchannels") - before);
+        }
+        for n in 0..channels {
+            let told = reason(&world.status(&name(n)), "PortfolioReady");
+            if told.as_deref() != Some(expected) {
+                return Err(format!("{} tells {told:?}, and not {expected}", name(n)));
+            }
+        }
+    }
+    Ok(written)
+}
+
+#[test]
+fn after_a_take_over_what_is_missing_of_a_portfolio_is_told_by_all_its_channels_at_a_pace() {
+    const CHANNELS: usize = 1_000;
+    in_virtual_time(async |far| {
+        let mut world = World::bare(far).await;
+        let written = match tells_another_cause(&mut world, CHANNELS).await {
+            Ok(written) => written,
+            Err(what) => panic!("{what}"),
+        };
+        assert!(written.iter().all(|in_a_second| *in_a_second <= 200), "{written:?}");
+        assert_eq!(written.iter().sum::<usize>(), CHANNELS, "each writes once: {written:?}");
+    });
 }
 
 /// What a portfolio tells of the apps of its accounts.
@@ -1008,15 +1049,20 @@ async fn reads_apps_once_a_day(world: &mut World) -> Result<(), String> {
 
 #[test]
 fn who_else_is_subscribed_is_read_once_a_day_and_not_again_after_a_restart() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(1, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(1, 0, far).await;
         if let Err(what) = reads_apps_once_a_day(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
+}
+
+/// The Secret of the verify token, which may be used as one.
+fn put_verify_token(world: &World) {
+    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
+    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
+    world.server.put("secrets", NAMESPACE, "bot", secret);
 }
 
 /// Has the portfolio keep the app's own webhook.
@@ -1061,10 +1107,7 @@ enum Strikes {
 /// How often the app's webhook was called for, and the portfolio's status written, from the edit on.
 async fn keeps_app_webhook(world: &mut World, strikes: Strikes) -> Result<(u64, usize), String> {
     const PORTFOLIOS: &str = "whatsappportfolios";
-    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
-    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
-    world.server.put("secrets", NAMESPACE, "bot", secret);
+    put_verify_token(world);
     world.run_for(MINUTE * 2).await?;
     manage_app_webhook(world, false);
     world.run_for(MINUTE * 12).await?;
@@ -1113,10 +1156,7 @@ async fn keeps_app_webhook(world: &mut World, strikes: Strikes) -> Result<(u64, 
 
 /// Two who share an app and both adopt: each replaces the address of the other once.
 async fn leaves_the_last_word(world: &mut World) -> Result<(), String> {
-    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
-    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
-    world.server.put("secrets", NAMESPACE, "bot", secret);
+    put_verify_token(world);
     world.run_for(MINUTE * 2).await?;
     manage_app_webhook(world, true);
     let is = |world: &World, expected: (&str, usize)| {
@@ -1151,23 +1191,17 @@ async fn leaves_the_last_word(world: &mut World) -> Result<(), String> {
 
 #[test]
 fn who_sets_the_address_of_an_app_again_after_it_was_taken_over_has_the_last_word() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(3, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(3, 0, far).await;
         if let Err(what) = leaves_the_last_word(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
 }
 
 /// As above, and whoever shares the app sets his address again before Meta was looked at after the write.
 async fn leaves_the_last_word_to_who_is_quick(world: &mut World) -> Result<(), String> {
-    let data = json!({"verify": k8s_openapi::ByteString("hunter2".into())});
-    let labels = json!({"whatsapp-operator.dev/use": "verify-token"});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"labels": labels}, "data": data});
-    world.server.put("secrets", NAMESPACE, "bot", secret);
+    put_verify_token(world);
     world.run_for(MINUTE * 2).await?;
     manage_app_webhook(world, true);
     for _ in 0..25 * 60 * 6 {
@@ -1185,30 +1219,23 @@ async fn leaves_the_last_word_to_who_is_quick(world: &mut World) -> Result<(), S
 
 #[test]
 fn who_sets_the_address_of_an_app_again_at_once_has_the_last_word_too() {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    near.block_on(async {
-        let mut world = World::new(3, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(3, 0, far).await;
         if let Err(what) = leaves_the_last_word_to_who_is_quick(&mut world).await {
             panic!("{what}\n{}", world.story());
         }
     });
-    far.shutdown_background();
 }
 
 /// Plays it in a world of its own.
 fn plays_app_webhook(seed: u64, strikes: Strikes) -> (u64, usize) {
-    let far = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let near = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let counted = near.block_on(async {
-        let mut world = World::new(seed, 0, far.handle().clone()).await;
+    in_virtual_time(async |far| {
+        let mut world = World::new(seed, 0, far).await;
         match keeps_app_webhook(&mut world, strikes).await {
             Ok(counted) => counted,
             Err(what) => panic!("{strikes:?}: {what}\n{}", world.story()),
         }
-    });
-    far.shutdown_background();
-    counted
+    })
 }
 
 #[test]

@@ -68,6 +68,8 @@ struct Inner {
     mishaps: VecDeque<Mishap>,
     /// How often a status of each kind was sent.
     sent: BTreeMap<String, usize>,
+    /// How often an object of each kind was read by its name.
+    reads: BTreeMap<String, usize>,
     /// The kind and the number of the one write that meets this.
     later: Option<(String, usize, Mishap)>,
     written: Vec<Written>,
@@ -235,6 +237,11 @@ impl ApiServer {
         self.lock().sent.get(plural).copied().unwrap_or_default()
     }
 
+    /// How often an object of this kind was read by its name.
+    pub fn reads(&self, plural: &str) -> usize {
+        self.lock().reads.get(plural).copied().unwrap_or_default()
+    }
+
     /// No more accidents.
     pub fn calm(&self) {
         let mut inner = self.lock();
@@ -294,7 +301,10 @@ impl ApiServer {
             }
             (&Method::GET, [plural] | ["namespaces", _, plural]) => self.list(plural, &query),
             (&Method::GET, [plural, name]) => self.read(plural, "", name),
-            (&Method::GET, ["namespaces", namespace, plural, name]) => self.read(plural, namespace, name),
+            (&Method::GET, ["namespaces", namespace, plural, name]) => {
+                *self.lock().reads.entry((*plural).to_owned()).or_default() += 1;
+                self.read(plural, namespace, name)
+            }
             (&Method::POST, ["namespaces", namespace, plural]) => self.create(plural, namespace, sent),
             (&Method::PATCH, ["namespaces", namespace, plural, name, "status"]) => {
                 self.write_status(plural, namespace, name, &sent, wire).await

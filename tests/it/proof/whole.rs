@@ -724,6 +724,44 @@ fn a_step_on_the_wire_is_not_repeated_by_a_process_whose_clock_is_wrong() {
     }
 }
 
+/// Twelve hours of a Ready portfolio, and of one whose channel is then asked to be deregistered when it goes.
+async fn rests_with_its_channels(world: &mut World) -> Result<(), String> {
+    comes_up(world, &[]).await?;
+    // What is read once a day is told by then.
+    world.run_for(HOUR * 25).await?;
+    let before = ["whatsappportfolios", "secrets"].map(|plural| world.server.reads(plural));
+    world.run_for(HOUR * 12).await?;
+    let after = ["whatsappportfolios", "secrets"].map(|plural| world.server.reads(plural));
+    let [portfolios, secrets] = [0, 1].map(|at| after[at] - before[at]);
+    // Every five minutes one of its two Secrets may have changed.
+    if !(10..=24).contains(&portfolios) || !(264..=312).contains(&secrets) {
+        return Err(format!("{portfolios} reads of the portfolio, {secrets} of Secrets in twelve hours"));
+    }
+    let portfolio = |world: &World| {
+        world.server.get("whatsappportfolios", NAMESPACE, "acme").ok_or("the portfolio is there")
+    };
+    world.server.change("whatsappchannels", NAMESPACE, "support-br", |object| {
+        object["spec"]["deletionPolicy"] = json!("Deregister");
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or(1);
+        object["metadata"]["generation"] = json!(generation + 1);
+    });
+    world.run_for(MINUTE * 6).await?;
+    match portfolio(world)?["metadata"]["finalizers"].as_array() {
+        Some(finalizers) if !finalizers.is_empty() => Ok(()),
+        _ => Err("a channel that needs it for its deletion is not seen while it rests".into()),
+    }
+}
+
+#[test]
+fn a_ready_portfolio_is_read_once_an_hour_and_sooner_for_what_its_channels_need() {
+    in_virtual_time(async |far| {
+        let mut world = World::new(4, 0, far).await;
+        if let Err(what) = rests_with_its_channels(&mut world).await {
+            panic!("{what}\n{}", world.story());
+        }
+    });
+}
+
 pub(super) fn reads_of_lists(world: &World, account: &str) -> usize {
     let is_it = |call: &&sandbox::CallRecord| {
         call.path == "/{waba}/phone_numbers" && call.method == "GET" && call.id.as_deref() == Some(account)

@@ -354,6 +354,20 @@ async fn node(rig: &Rig, log: String) -> String {
     name
 }
 
+/// A pod of the operator with this log.
+pub async fn pod(rig: &Rig, log: String) {
+    let node = node(rig, log).await;
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
+        "spec": {
+            "automountServiceAccountToken": false, "nodeName": node,
+            "containers": [{"name": "operator", "image": "acme/operator:1"}],
+        },
+    });
+    rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
+}
+
 /// What a process that watches had printed, once it was asked to end.
 async fn ended(mut watch: tokio::process::Child) -> String {
     let id = watch.id().expect("it still runs").to_string();
@@ -503,16 +517,7 @@ async fn what_happened_is_shown_and_a_bundle_for_support_holds_no_secret() {
     let line = format!("{planted} pin={} code {} of {NUMBER}", plain(&pin), plain(&code));
 
     // A pod of the operator is found by its label, and its log is read from its node.
-    let node = node(&rig, format!("started\n{line}\n")).await;
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "operator-0", "labels": {"app.kubernetes.io/name": "whatsapp-operator"}},
-        "spec": {
-            "automountServiceAccountToken": false, "nodeName": node,
-            "containers": [{"name": "operator", "image": "acme/operator:1"}],
-        },
-    });
-    rig.plane.apply_rendered(&rig.namespace, &pod.to_string()).await;
+    pod(&rig, format!("started\n{line}\n")).await;
     let bundle = run_as(&editor, &rig, &["support-bundle"], "").await;
     let whole = stdout(&bundle).split_whitespace().collect::<Vec<_>>().join(" ");
     let log = format!("logs: - pod: {}/operator-0 container: operator", rig.namespace);

@@ -272,7 +272,7 @@ impl GraphClient {
                 }
             };
         let (status, headers) = (response.status(), response.headers().clone());
-        *trace_id = traced(&headers);
+        *trace_id = self.traced(call, &headers);
         let body = read_body(response).await;
         self.interpret(call, &payer, status, &headers, body)
     }
@@ -316,7 +316,7 @@ impl GraphClient {
                 let nonexisting = envelope.nonexisting_field();
                 let mut refusal = self.refusal(envelope, call, status, until, now);
                 if refusal.trace_id.is_none() {
-                    refusal.trace_id = traced(headers);
+                    refusal.trace_id = self.traced(call, headers);
                 }
                 if refusal.says(Said::AppBlocked) {
                     let end = budget.app_blocked(payer, &refusal, now);
@@ -419,21 +419,22 @@ impl GraphClient {
         members.map(|(name, value)| (clean(name.clone()), clean(value.to_string()))).collect()
     }
 
+    /// By which Meta's support finds a call again, whatever became of it. In recorded answers `X-Fb-Request-Id` is what a refusal has
+    /// as `fbtrace_id`, and `X-Fb-Trace-Id` is another one. It is kept as that of a refusal is.
+    fn traced(&self, call: &Call<'_>, headers: &HeaderMap) -> Option<String> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let mut id = ["x-fb-request-id", "x-fb-trace-id"].into_iter().find_map(text)?.to_owned();
+        self.secrets(call).for_each(|secret| hide(&mut id, secret));
+        let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
+        Some(id).filter(|id| !id.is_empty())
+    }
+
     /// The turn to subscribe to an account.
     pub(super) fn turn(&self, account: &AccountId) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = lock(&self.inner.subscribing);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((self.payer(), account.clone())).or_default())
     }
-}
-
-/// By which Meta's support finds a call again, whatever became of it. In recorded answers `X-Fb-Request-Id` is what a refusal has as
-/// `fbtrace_id`, and `X-Fb-Trace-Id` is another one.
-fn traced(headers: &HeaderMap) -> Option<String> {
-    let id =
-        ["x-fb-request-id", "x-fb-trace-id"].into_iter().find_map(|name| headers.get(name)?.to_str().ok())?;
-    let id: String = redact(id, &[]).chars().filter(char::is_ascii_graphic).take(64).collect();
-    Some(id).filter(|id| !id.is_empty())
 }
 
 /// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN

@@ -256,9 +256,10 @@ async fn an_answer_is_found_again_by_the_id_of_its_request_and_else_by_that_of_i
     const TRACE: (&str, &str) = ("X-Fb-Trace-Id", "Ctrace");
     let yes = json!({"success": true});
     let no = json!({"error": {"code": 133_005, "message": "no"}});
-    const CASES: [(&[(&str, &str)], Option<&str>); 4] = [
+    const CASES: [(&[(&str, &str)], Option<&str>); 5] = [
         (&[TRACE, REQUEST], Some("A-request")),
         (&[TRACE], Some("Ctrace")),
+        (&[("X-Fb-Request-Id", "Ac83af654321b1b99")], Some("Ac83af654321b1b99")),
         (&[("X-Fb-Request-Id", "  ")], None),
         (&[], None),
     ];

@@ -252,18 +252,18 @@ async fn a_registration_tells_of_another_pin_only_where_it_speaks_of_the_pin() {
 /// As recorded: a refusal has the id of the request as `fbtrace_id`, and the trace has another one.
 #[tokio::test]
 async fn an_answer_is_found_again_by_the_id_of_its_request_and_else_by_that_of_its_trace() {
-    const REQUEST: (&str, &str) = ("X-Fb-Request-Id", "A-request");
-    const TRACE: (&str, &str) = ("X-Fb-Trace-Id", "Ctrace");
+    const TRACE: &[(&str, &str)] = &[("X-Fb-Trace-Id", "Ctrace")];
+    const BOTH: &[(&str, &str)] = &[TRACE[0], ("X-Fb-Request-Id", "A-request")];
+    const DIGITS: &[(&str, &str)] = &[("X-Fb-Request-Id", "Ac83af654321b1b99")];
+    const BLANK: &[(&str, &str)] = &[("X-Fb-Request-Id", "  ")];
     let yes = json!({"success": true});
     let no = json!({"error": {"code": 133_005, "message": "no"}});
-    const CASES: [(&[(&str, &str)], Option<&str>); 5] = [
-        (&[TRACE, REQUEST], Some("A-request")),
-        (&[TRACE], Some("Ctrace")),
-        (&[("X-Fb-Request-Id", "Ac83af654321b1b99")], Some("Ac83af654321b1b99")),
-        (&[("X-Fb-Request-Id", "  ")], None),
-        (&[], None),
-    ];
-    for (headers, id) in CASES {
+    for (headers, id) in [
+        (BOTH, Some("A-request")),
+        (TRACE, Some("Ctrace")),
+        (DIGITS, Some("Ac83af654321b1b99")),
+        (BLANK, None),
+    ] {
         let replies = [Reply::With(200, headers, yes.clone()), Reply::With(400, headers, no.clone())];
         let bench = Bench::new(replies).await;
         let pin = "123456".to_owned().into();

@@ -96,7 +96,9 @@ struct Happened {
     /// Meta's subcode.
     #[serde(skip_serializing_if = "Option::is_none")]
     subcode: Option<i64>,
-    /// Meta's trace id, to quote to its support; the first that was seen with this code.
+    /// Meta's trace id, to quote to its support: of a refusal the first that was seen with this code, and of an attempt that was
+    /// accepted. Without it are attempts that Meta did not answer, those of steps that may be repeated unless Meta refused, and those
+    /// that an older version of the operator made.
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<String>,
 }
@@ -210,6 +212,7 @@ fn attempt(step: StepKind, entry: &Entry) -> Happened {
     Happened {
         state: entry.outcome.to_string(),
         cause: Some(entry.cause.to_string()),
+        trace_id: entry.trace_id.clone(),
         ..Happened::new(entry.at, What::Attempt, step.as_str())
     }
     .refused(entry.refusal.as_ref())
@@ -274,10 +277,11 @@ fn text(report: &Report) -> Text {
 
 /// Meta's code and trace id.
 fn meta(one: &Happened) -> String {
-    let Some(code) = one.code else { return String::new() };
     let subcode = one.subcode.map(|subcode| format!("/{subcode}")).unwrap_or_default();
-    let trace = one.trace_id.as_ref().map(|trace| format!(", trace {trace}")).unwrap_or_default();
-    format!(" ({code}{subcode}{trace})")
+    let code = one.code.map(|code| format!("{code}{subcode}"));
+    let trace = one.trace_id.as_ref().map(|trace| format!("trace {trace}"));
+    let told: Vec<String> = code.into_iter().chain(trace).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
 }
 
 #[cfg(test)]
@@ -295,6 +299,8 @@ mod tests {
             "code": 136_024, "subcode": 2_388_091, "title": "Later", "message": "wait", "traceId": "Az8",
             "class": "Person", "scope": "Call"
         });
+        let mut accepted = entry(4, "Accepted");
+        accepted["traceId"] = json!("Ab1");
         let object: WhatsAppChannel = serde_json::from_value(json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
             "metadata": {"name": "support", "creationTimestamp": at(0)},
@@ -306,7 +312,7 @@ mod tests {
                     "lastTransitionTime": at(6)
                 }],
                 "memory": {
-                    "ledger": {"codes": [refused, entry(4, "Accepted")], "adds": [entry(1, "Accepted")]},
+                    "ledger": {"codes": [refused, accepted], "adds": [entry(1, "Accepted")]},
                     "consents": {"sendCode": {"value": "x", "at": at(2), "usedFor": "RequestCode"}}
                 }
             },
@@ -336,5 +342,6 @@ mod tests {
         let told = text(&report).plain();
         assert!(told.contains("Refused (SendCode)"), "{told}");
         assert!(told.contains("Later: wait (136024/2388091, trace Az8)"), "{told}");
+        assert!(told.contains("Accepted (SendCode)   (trace Ab1)"), "{told}");
     }
 }

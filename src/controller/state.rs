@@ -524,6 +524,7 @@ mod tests {
             subject: None,
             settle_until: None,
             secret_before: None,
+            trace_id: None,
             refusal: None,
         });
         assert_eq!(live_until(&memory, &Limits::default()), Some(Timestamp::MAX));

@@ -519,6 +519,7 @@ pub fn on_its_way(step: StepKind) -> Memory {
         subject: None,
         settle_until: None,
         secret_before: None,
+        trace_id: None,
         refusal: None,
     };
     let intent = Intent {

@@ -70,6 +70,7 @@ fn entry(planned: &Planned, intent: &Intent) -> Entry {
         subject: intent.subject.clone(),
         settle_until: None,
         secret_before,
+        trace_id: None,
         refusal: None,
     }
 }
@@ -233,6 +234,7 @@ fn fold_attempt(memory: &mut Memory, id: &str, outcome: &Outcome, limits: &Limit
                 memory.marks.picture_lost = None;
             }
             close(memory, kind, at, EntryOutcome::Accepted, Some(settle), None);
+            entry_mut(memory, kind, at, |entry| entry.trace_id.clone_from(&accepted.trace_id));
             let subject = memory.ledger.of(kind)[at].subject.clone();
             accept(memory, kind, accepted, subject, now);
         }
@@ -477,6 +479,18 @@ mod tests {
 
     fn not_sent() -> Result<Accepted, Failure> {
         Err(Failure::NotSent("no connection".into()))
+    }
+
+    #[test]
+    fn what_meta_accepted_keeps_the_trace_id_of_its_answer() {
+        let done = Ok(Accepted { trace_id: Some("Ab1".into()), ..Accepted::default() });
+        let outcome = Outcome { result: done, ..outcome(StepKind::Register) };
+        let Late::News(memory) = fold_late(&on_its_way(StepKind::Register), &outcome, &Limits::default())
+        else {
+            panic!("it is news")
+        };
+        let last = memory.ledger.last(StepKind::Register).expect("an attempt");
+        assert_eq!((last.outcome, last.trace_id.as_deref()), (EntryOutcome::Accepted, Some("Ab1")));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::{
         id::{AccountId, AppId, BusinessId, NumberId},
         limits::Limits,
         observed::{Account, Official, Profile, Subscribed, Username},
+        outcome::Accepted,
         time::later,
     },
     meta::{
@@ -206,6 +207,11 @@ impl GraphClient {
 
     /// Sends a call: a write once, a read at most twice.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Value, Trouble> {
+        self.call_traced(call).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with the id by which Meta's support finds the call again.
+    pub(super) async fn call_traced(&self, call: &Call<'_>) -> Result<(Value, Option<String>), Trouble> {
         let mut is_first = true;
         loop {
             let begun = Instant::now();
@@ -219,13 +225,12 @@ impl GraphClient {
                 fbtrace_id = Empty,
                 otel.status_code = Empty,
             );
-            let mut fbtrace_id = None;
-            let outcome = Box::pin(self.attempt(call, &mut fbtrace_id)).instrument(span.clone()).await;
+            let mut trace_id = None;
+            let outcome = Box::pin(self.attempt(call, &mut trace_id)).instrument(span.clone()).await;
             let ending = Ending::of(outcome.as_ref().err().map(|trouble| &*trouble.failure));
             let (took, refusal) = (begun.elapsed(), outcome.as_ref().err().and_then(|t| t.failure.refusal()));
             self.inner.counters.count(call.edge, ending, took, refusal.map(|refusal| refusal.code));
-            let fbtrace_id =
-                refusal.and_then(|refusal| refusal.trace_id.as_deref()).or(fbtrace_id.as_deref());
+            let fbtrace_id = refusal.and_then(|refusal| refusal.trace_id.as_deref()).or(trace_id.as_deref());
             span.record("ending", ending.as_str());
             span.record("code", refusal.map(|refusal| refusal.code));
             span.record("subcode", refusal.and_then(|refusal| refusal.subcode));
@@ -246,13 +251,13 @@ impl GraphClient {
                 Err(Trouble { may_repeat: true, .. }) if is_first && !call.edge.is_write() => {
                     is_first = false;
                 }
-                outcome => return outcome,
+                outcome => return outcome.map(|answer| (answer, trace_id)),
             }
         }
     }
 
     /// Sends a call once, if the budget lets it.
-    async fn attempt(&self, call: &Call<'_>, fbtrace_id: &mut Option<String>) -> Result<Value, Trouble> {
+    async fn attempt(&self, call: &Call<'_>, trace_id: &mut Option<String>) -> Result<Value, Trouble> {
         let payer = self.payer();
         let (budget, admitted) = (&self.inner.budget, self.now());
         budget.admit(&payer, call.account, call.edge, call.claim, admitted).map_err(Failure::Throttled)?;
@@ -267,7 +272,7 @@ impl GraphClient {
                 }
             };
         let (status, headers) = (response.status(), response.headers().clone());
-        *fbtrace_id = traced(&headers);
+        *trace_id = self.traced(call, &headers);
         let body = read_body(response).await;
         self.interpret(call, &payer, status, &headers, body)
     }
@@ -311,7 +316,7 @@ impl GraphClient {
                 let nonexisting = envelope.nonexisting_field();
                 let mut refusal = self.refusal(envelope, call, status, until, now);
                 if refusal.trace_id.is_none() {
-                    refusal.trace_id = traced(headers);
+                    refusal.trace_id = self.traced(call, headers);
                 }
                 if refusal.says(Said::AppBlocked) {
                     let end = budget.app_blocked(payer, &refusal, now);
@@ -380,14 +385,14 @@ impl GraphClient {
     }
 
     /// Sends a write whose answer is that it was done.
-    pub(super) async fn write(&self, call: Call<'_>) -> Result<(), Failure> {
-        self.told(&call).await.map(|_| ())
+    pub(super) async fn write(&self, call: Call<'_>) -> Result<Accepted, Failure> {
+        self.told(&call).await.map(|done| Accepted { has_kept_pin: false, ..done })
     }
 
     /// The same, and whether Meta said that it left another PIN in force. Whatever else it says besides is told in the log
     /// alone.
-    pub(super) async fn told(&self, call: &Call<'_>) -> Result<bool, Failure> {
-        let answer = self.call(call).await.map_err(Trouble::into_failure)?;
+    pub(super) async fn told(&self, call: &Call<'_>) -> Result<Accepted, Failure> {
+        let (answer, trace_id) = self.call_traced(call).await.map_err(Trouble::into_failure)?;
         match json::truth(&answer, "success") {
             Some(true) => {
                 for (name, value) in self.told_besides(call, &answer) {
@@ -398,7 +403,7 @@ impl GraphClient {
                         "Meta said more than that it was done"
                     );
                 }
-                Ok(has_kept_pin(&answer))
+                Ok(Accepted { number: None, has_kept_pin: has_kept_pin(&answer), trace_id })
             }
             _ => Err(Failure::NoAnswer("Meta did not say that the write was done".into())),
         }
@@ -414,17 +419,22 @@ impl GraphClient {
         members.map(|(name, value)| (clean(name.clone()), clean(value.to_string()))).collect()
     }
 
+    /// By which Meta's support finds a call again, whatever became of it. In recorded answers `X-Fb-Request-Id` is what a refusal has
+    /// as `fbtrace_id`, and `X-Fb-Trace-Id` is another one. It is kept as that of a refusal is.
+    fn traced(&self, call: &Call<'_>, headers: &HeaderMap) -> Option<String> {
+        let text = |name| headers.get(name)?.to_str().ok();
+        let mut id = ["x-fb-request-id", "x-fb-trace-id"].into_iter().find_map(text)?.to_owned();
+        self.secrets(call).for_each(|secret| hide(&mut id, secret));
+        let id: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
+        Some(id).filter(|id| !id.is_empty())
+    }
+
     /// The turn to subscribe to an account.
     pub(super) fn turn(&self, account: &AccountId) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = lock(&self.inner.subscribing);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((self.payer(), account.clone())).or_default())
     }
-}
-
-/// By which Meta finds a call again.
-fn traced(headers: &HeaderMap) -> Option<String> {
-    headers.get("x-fb-trace-id")?.to_str().ok().map(|id| redact(id, &[]))
 }
 
 /// Whether an answer denies that the PIN was reset. Meta does not publish how it says so; one that does not speak of the PIN

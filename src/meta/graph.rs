@@ -26,6 +26,7 @@ use crate::engine::{
     id::{AccountId, NumberId},
     look::{Look, Urgency},
     observed::{Account, Official, Profile, Subscribed, Username},
+    outcome::Accepted,
     phone::{self, E164},
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, TokenFacts},
@@ -161,16 +162,17 @@ impl Graph for GraphClient {
         Ok(Official::clone(&kept))
     }
 
-    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
+    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<Accepted, Failure> {
         // As the user wrote them, and never the form that numbers are compared by: a Brazilian mobile was taken with eight
         // digits and is shown with eight (public report of August 2026), whether nine are taken alike is not known.
         let (cc, national) = phone::split(number);
         let body = json!({"cc": cc, "phone_number": national, "verified_name": name});
         let call = Call::write(Edge::AddNumber, account, account.as_str(), Some(body));
-        let answer = self.call(&call).await.map_err(Trouble::into_failure)?;
-        wire::id(&answer, "id")
+        let (answer, trace_id) = self.call_traced(&call).await.map_err(Trouble::into_failure)?;
+        let number = wire::id(&answer, "id")
             .map(NumberId::new)
-            .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the new number".into()))
+            .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the new number".into()))?;
+        Ok(Accepted { number: Some(number), trace_id, ..Accepted::default() })
     }
 
     async fn request_code(
@@ -179,7 +181,7 @@ impl Graph for GraphClient {
         number: &NumberId,
         method: CodeMethod,
         language: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = json!({"code_method": method.as_str(), "language": language});
         self.write(Call::write(Edge::RequestCode, account, number.as_str(), Some(body))).await
     }
@@ -189,13 +191,18 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         code: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = json!({"code": code.expose_secret()});
         let call = Call::write(Edge::VerifyCode, account, number.as_str(), Some(body));
         self.write(Call { secret: Some(code), ..call }).await
     }
 
-    async fn submit_name(&self, account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure> {
+    async fn submit_name(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        name: &str,
+    ) -> Result<Accepted, Failure> {
         let body = json!({"new_display_name": name});
         self.write(Call::write(Edge::SubmitName, account, number.as_str(), Some(body))).await
     }
@@ -205,7 +212,7 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = json!({"pin": pin.expose_secret()});
         let call = Call::write(Edge::SetPin, account, number.as_str(), Some(body));
         self.write(Call { secret: Some(pin), ..call }).await
@@ -216,13 +223,13 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = json!({"messaging_product": "whatsapp", "pin": pin.expose_secret()});
         let call = Call::write(Edge::Register, account, number.as_str(), Some(body));
         self.told(&Call { secret: Some(pin), ..call }).await
     }
 
-    async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
+    async fn subscribe(&self, account: &AccountId) -> Result<Accepted, Failure> {
         let not_read =
             |why: &str| Failure::NotSent(format!("the subscriptions could not be read first: {why}"));
         let look = async {
@@ -240,7 +247,7 @@ impl Graph for GraphClient {
             failure => failure,
         })?;
         let outcome = if read.ours {
-            Ok(())
+            Ok(Accepted::default())
         } else {
             self.write(Call::write(Edge::Subscribe, account, account.as_str(), None)).await
         };
@@ -254,7 +261,7 @@ impl Graph for GraphClient {
         number: &NumberId,
         url: &str,
         verify_token: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = json!({"webhook_configuration": {
             "override_callback_uri": url,
             "verify_token": verify_token.expose_secret(),
@@ -263,12 +270,17 @@ impl Graph for GraphClient {
         self.write(Call { secret: Some(verify_token), ..call }).await
     }
 
-    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<Accepted, Failure> {
         let body = json!({"webhook_configuration": {"override_callback_uri": ""}});
         self.write(Call::write(Edge::UnrouteWebhook, account, number.as_str(), Some(body))).await
     }
 
-    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+    async fn set_storage(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        region: &str,
+    ) -> Result<Accepted, Failure> {
         let body = json!({"storage_configuration": {
             "status": "IN_COUNTRY_STORAGE_ENABLED",
             "data_localization_region": region,
@@ -276,17 +288,22 @@ impl Graph for GraphClient {
         self.write(Call::write(Edge::SetStorage, account, number.as_str(), Some(body))).await
     }
 
-    async fn start_sync(&self, account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure> {
+    async fn start_sync(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        sync: AppData,
+    ) -> Result<Accepted, Failure> {
         let body = json!({"messaging_product": "whatsapp", "sync_type": sync.as_str()});
-        let answer = self.call(&Call::write(Edge::StartSync, account, number.as_str(), Some(body))).await;
-        let answer = answer.map_err(Trouble::into_failure)?;
+        let call = Call::write(Edge::StartSync, account, number.as_str(), Some(body));
+        let (answer, trace_id) = self.call_traced(&call).await.map_err(Trouble::into_failure)?;
         let is_begun = answer.get("request_id").is_some_and(Value::is_string);
         is_begun
-            .then_some(())
+            .then(|| Accepted { trace_id, ..Accepted::default() })
             .ok_or_else(|| Failure::NoAnswer("Meta did not tell the id of the request".into()))
     }
 
-    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<Accepted, Failure> {
         self.write(Call::write(Edge::Deregister, account, number.as_str(), None)).await
     }
 
@@ -295,7 +312,7 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         fields: &DesiredProfile,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = Some(wire::profile_fields(fields));
         let outcome = self.write(Call::write(Edge::WriteProfile, account, number.as_str(), body)).await;
         self.inner.profiles.forget(&self.profile_key(number));
@@ -318,7 +335,7 @@ impl Graph for GraphClient {
         });
         let mut call = Call::read(Edge::SetAppWebhook, None, app.as_str(), Claim::Write);
         (call.body, call.secret) = (Some(body), Some(verify_token));
-        client.write(call).await
+        client.write(call).await.map(drop)
     }
 
     async fn has_picture(
@@ -340,7 +357,7 @@ impl Graph for GraphClient {
         number: &NumberId,
         bytes: &Bytes,
         kind: PictureKind,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let write = async {
             let handle = self.upload(bytes, kind).await?;
             let body =
@@ -361,14 +378,16 @@ impl Graph for GraphClient {
         number: &NumberId,
         username: &str,
         transfer: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let action = if transfer { "force_transfer" } else { "none" };
         let body = json!({"username": username, "transfer_action": action});
         let call = Call::write(Edge::ClaimUsername, account, number.as_str(), Some(body));
-        let answer = self.call(&call).await.map_err(Trouble::into_failure);
+        let answer = self.call_traced(&call).await.map_err(Trouble::into_failure);
         self.inner.usernames.forget(&self.profile_key(number));
+        let (answer, trace_id) = answer?;
         // What becomes of it is read: it may be reserved, or visible.
-        wire::claimed(&answer?)
+        wire::claimed(&answer)
+            .map(|()| Accepted { trace_id, ..Accepted::default() })
             .ok_or_else(|| Failure::NoAnswer("Meta did not tell the state of the username".into()))
     }
 
@@ -377,7 +396,7 @@ impl Graph for GraphClient {
         account: &AccountId,
         number: &NumberId,
         application: &OfficialApplication,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         let body = Some(wire::application(application));
         let outcome = self.write(Call::write(Edge::RequestOfficial, account, number.as_str(), body)).await;
         self.inner.officials.forget(&self.profile_key(number));

@@ -20,6 +20,7 @@ use crate::engine::{
     id::{AccountId, AppId, BusinessId, NumberId},
     look::{Look, Urgency},
     observed::{Account, Number, Official, Profile, Subscribed, Username},
+    outcome::Accepted,
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, Reachable, TokenFacts},
@@ -142,7 +143,7 @@ impl Listing {
     }
 }
 
-/// The calls. A failed read says nothing about the fact.
+/// The calls. A failed read says nothing about the fact. A write gives what Meta said to it.
 pub trait Graph: Clone + Send + Sync + 'static {
     /// `GET /debug_token` for its own token.
     fn debug_token(&self) -> impl Future<Output = Result<TokenFacts, Failure>> + Send;
@@ -222,7 +223,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &E164,
         name: &str,
-    ) -> impl Future<Output = Result<NumberId, Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/request_code`.
     fn request_code(
@@ -231,7 +232,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         method: CodeMethod,
         language: &str,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/verify_code`.
     fn verify_code(
@@ -239,7 +240,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         code: &SecretString,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}` with `new_display_name`.
     fn submit_name(
@@ -247,7 +248,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         name: &str,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}` with `pin`.
     fn set_pin(
@@ -255,19 +256,19 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
-    /// `POST /{number}/register`. Gives back whether Meta said that it left another PIN in force.
+    /// `POST /{number}/register`. It tells whether Meta said that it left another PIN in force.
     fn register(
         &self,
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> impl Future<Output = Result<bool, Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{account}/subscribed_apps` without a body. Serialised per account, and sent only if a read right
     /// before it still lacks our app: it would erase an override.
-    fn subscribe(&self, account: &AccountId) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn subscribe(&self, account: &AccountId) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}` with `webhook_configuration`.
     fn route_webhook(
@@ -276,14 +277,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         url: &str,
         verify_token: &SecretString,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}` with an empty address in `webhook_configuration`, which removes the override of our app.
     fn unroute_webhook(
         &self,
         account: &AccountId,
         number: &NumberId,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/settings` with where messages are stored.
     fn set_storage(
@@ -291,7 +292,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         region: &str,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/smb_app_data`: what the WhatsApp Business app holds is sent to the webhook, each kind once.
     fn start_sync(
@@ -299,14 +300,14 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         sync: AppData,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/deregister`.
     fn deregister(
         &self,
         account: &AccountId,
         number: &NumberId,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/whatsapp_business_profile` with just these fields.
     fn write_profile(
@@ -314,7 +315,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         fields: &DesiredProfile,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{app}/subscriptions`, as the app. Meta calls the address before it answers.
     fn set_app_webhook(
@@ -342,7 +343,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         bytes: &Bytes,
         kind: PictureKind,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/username`; with `transfer` it is taken from another number of the portfolio.
     fn claim_username(
@@ -351,7 +352,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         number: &NumberId,
         username: &str,
         transfer: bool,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// `POST /{number}/official_business_account`.
     fn request_official(
@@ -359,7 +360,7 @@ pub trait Graph: Clone + Send + Sync + 'static {
         account: &AccountId,
         number: &NumberId,
         application: &OfficialApplication,
-    ) -> impl Future<Output = Result<(), Failure>> + Send;
+    ) -> impl Future<Output = Result<Accepted, Failure>> + Send;
 
     /// When there is room for a step in this account; `None` if there is now. Counts nothing.
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp>;

@@ -52,61 +52,49 @@ async fn send<G: Graph, S: Secrets>(
     secrets: &S,
 ) -> Result<Accepted, Failure> {
     if let Step::CreatePin { secret } = step {
-        return done(secrets.create_pin(secret).await.map_err(Failure::NotSent));
+        return secrets.create_pin(secret).await.map(|()| Accepted::default()).map_err(Failure::NotSent);
     }
     let graph =
         graph.ok_or_else(|| Failure::NotSent("no credential of the portfolio is known to work".into()))?;
     match step {
-        Step::AddNumber { account, number, name } => {
-            let number = graph.add_number(account, number, name).await?;
-            Ok(Accepted { number: Some(number), ..Accepted::default() })
-        }
+        Step::AddNumber { account, number, name } => graph.add_number(account, number, name).await,
         Step::RequestCode { account, number, method, language, .. } => {
-            done(graph.request_code(account, number, *method, language).await)
+            graph.request_code(account, number, *method, language).await
         }
         Step::VerifyCode { account, number, .. } => {
-            done(graph.verify_code(account, number, held(materials.code.as_ref(), "code")?).await)
+            graph.verify_code(account, number, held(materials.code.as_ref(), "code")?).await
         }
-        Step::SubmitName { account, number, name } => done(graph.submit_name(account, number, name).await),
+        Step::SubmitName { account, number, name } => graph.submit_name(account, number, name).await,
         Step::SetPin { account, number, .. } => {
-            done(graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await)
+            graph.set_pin(account, number, held(materials.pin.as_ref(), "PIN")?).await
         }
         Step::Register { account, number, .. } => {
-            let has_kept_pin = graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await?;
-            Ok(Accepted { has_kept_pin, ..Accepted::default() })
+            graph.register(account, number, held(materials.pin.as_ref(), "PIN")?).await
         }
-        Step::SubscribeApp { account } => done(graph.subscribe(account).await),
+        Step::SubscribeApp { account } => graph.subscribe(account).await,
         Step::RouteWebhook { account, number, url, .. } => {
             let token = held(materials.verify_token.as_ref(), "verify token")?;
-            done(graph.route_webhook(account, number, url, token).await)
+            graph.route_webhook(account, number, url, token).await
         }
-        Step::WriteProfile { account, number, fields } => {
-            done(graph.write_profile(account, number, fields).await)
-        }
+        Step::WriteProfile { account, number, fields } => graph.write_profile(account, number, fields).await,
         Step::WritePicture { account, number, sum } => {
             let read = materials.picture.as_ref().filter(|picture| picture.sum == *sum);
             let picture =
                 read.ok_or_else(|| Failure::NotSent("the picture was not read in this pass".into()))?;
-            done(graph.write_picture(account, number, &picture.bytes, picture.kind).await)
+            graph.write_picture(account, number, &picture.bytes, picture.kind).await
         }
-        Step::UnrouteWebhook { account, number } => done(graph.unroute_webhook(account, number).await),
-        Step::SetStorage { account, number, region } => {
-            done(graph.set_storage(account, number, region).await)
-        }
-        Step::StartSync { account, number, sync, .. } => done(graph.start_sync(account, number, *sync).await),
-        Step::Deregister { account, number, .. } => done(graph.deregister(account, number).await),
+        Step::UnrouteWebhook { account, number } => graph.unroute_webhook(account, number).await,
+        Step::SetStorage { account, number, region } => graph.set_storage(account, number, region).await,
+        Step::StartSync { account, number, sync, .. } => graph.start_sync(account, number, *sync).await,
+        Step::Deregister { account, number, .. } => graph.deregister(account, number).await,
         Step::ClaimUsername { account, number, username, transfer } => {
-            done(graph.claim_username(account, number, username, *transfer).await)
+            graph.claim_username(account, number, username, *transfer).await
         }
         Step::RequestOfficial { account, number, application } => {
-            done(graph.request_official(account, number, application).await)
+            graph.request_official(account, number, application).await
         }
-        Step::CreatePin { .. } => done(Ok(())),
+        Step::CreatePin { .. } => Ok(Accepted::default()),
     }
-}
-
-fn done(result: Result<(), Failure>) -> Result<Accepted, Failure> {
-    result.map(|()| Accepted::default())
 }
 
 fn held<'a>(value: Option<&'a SecretString>, what: &str) -> Result<&'a SecretString, Failure> {

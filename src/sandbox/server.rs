@@ -201,8 +201,11 @@ impl Sandbox {
         faults: &[FaultKind],
     ) -> (Response<Bytes>, Option<i64>) {
         let mut state = self.state();
+        // As in recorded answers, accepted or refused: the id of the request is what a refusal has as `fbtrace_id`, and the trace
+        // has another one.
         let trace = format!("A{:016x}", state.dice.draw("trace"));
-        headers.push(("x-fb-trace-id", trace.clone()));
+        headers.push(("x-fb-request-id", trace.clone()));
+        headers.push(("x-fb-trace-id", format!("T{:010x}", state.dice.draw("trace of the server") >> 24)));
         headers.push(("cache-control", "private, no-cache, no-store, must-revalidate".to_owned()));
         let code = outcome.as_ref().err().map(|refusal| refusal.code);
         let (mut status, mut body) = match outcome {

@@ -50,7 +50,7 @@ spec:
 "#;
 
 /// A state of Meta, by what it changes of a world in which all is well.
-struct State {
+pub struct State {
     name: &'static str,
     code: i32,
     /// The first link that is not as it should be; none where all is well.
@@ -119,7 +119,7 @@ fn app_blocked() -> Vec<Fault> {
     edges.map(|edge| Fault { on: Match::on("GET", edge), kind: kind.clone() }).into()
 }
 
-const STATES: &[State] = &[
+pub const STATES: &[State] = &[
     State { name: "all-well", code: 0, link: None, change: |_| {}, faults: none, spec: "" },
     State {
         name: "other-apps",
@@ -405,11 +405,11 @@ const STATES: &[State] = &[
 ];
 
 /// A Meta on loopback in this state.
-struct Desk {
+pub struct Desk {
     sandbox: Sandbox,
     url: String,
     stop: CancellationToken,
-    manifest: String,
+    pub manifest: String,
 }
 
 impl Drop for Desk {
@@ -419,7 +419,7 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    async fn new(state: &State) -> Self {
+    pub async fn new(state: &State) -> Self {
         let mut world = well();
         (state.change)(&mut world);
         let sandbox = Sandbox::from_world(Options::live(1, Timestamp::now()), world);
@@ -435,12 +435,17 @@ impl Desk {
     }
 
     fn doctor(&self, more: &[&str]) -> Output {
+        self.run("doctor", &self.manifest, more)
+    }
+
+    /// Looks with this command at what the manifests are about.
+    pub fn run(&self, command: &str, manifests: &str, more: &[&str]) -> Output {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("m.yaml");
-        std::fs::write(&path, &self.manifest).expect("written");
+        std::fs::write(&path, manifests).expect("written");
         let path = path.display().to_string();
         run(
-            &[&["doctor", "-f", &path, "--graph-url", &self.url], more].concat(),
+            &[&[command, "-f", &path, "--graph-url", &self.url], more].concat(),
             &[("WHATSAPP_TOKEN_ACME", TOKEN)],
         )
     }

@@ -161,6 +161,7 @@ fn entry_from(entry: &v1::Entry) -> Entry {
         subject: entry.subject.clone(),
         settle_until: entry.settle_until,
         secret_before: entry.secret_before.as_ref().map(version_from),
+        trace_id: entry.trace_id.clone(),
         refusal: entry.refusal.as_ref().map(refusal_from),
     }
 }
@@ -497,6 +498,7 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
             .secret_before
             .as_ref()
             .map(|seen| version(seen, standing.and_then(|s| s.secret_before.as_ref()))),
+        trace_id: some(entry.trace_id.as_ref(), 128),
         refusal: entry.refusal.as_ref().map(|said| refusal(said, standing.and_then(|s| s.refusal.as_ref()))),
         newer: standing.map(|standing| standing.newer.clone()).unwrap_or_default(),
     }

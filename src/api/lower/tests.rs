@@ -124,20 +124,20 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         texts().prop_map(Cause::Retry),
         texts().prop_map(Cause::Official)
     ];
-    let entry =
-        (
-            texts(),
-            times(),
-            outcomes,
-            causes,
-            proptest::option::of(texts()),
-            proptest::option::of(times()),
-            proptest::option::of(versions()),
-            proptest::option::of(refusals()),
-        )
-            .prop_map(|(id, at, outcome, cause, subject, settle_until, secret_before, refusal)| {
-                Entry { id, at, outcome, cause, subject, settle_until, secret_before, refusal }
-            });
+    let entry = (
+        texts(),
+        times(),
+        outcomes,
+        causes,
+        proptest::option::of(texts()),
+        proptest::option::of(times()),
+        proptest::option::of(versions()),
+        proptest::option::of(texts()),
+        proptest::option::of(refusals()),
+    )
+        .prop_map(|(id, at, outcome, cause, subject, settle_until, secret_before, trace_id, refusal)| {
+            Entry { id, at, outcome, cause, subject, settle_until, secret_before, trace_id, refusal }
+        });
     proptest::collection::vec(entry, 0..4)
 }
 
@@ -588,6 +588,7 @@ fn no_text_of_meta_makes_a_status_too_long() {
         subject: Some(long.clone()),
         settle_until: None,
         secret_before: Some(SecretVersion { uid: long.clone(), resource_version: long.clone() }),
+        trace_id: Some(long.clone()),
         refusal: full(&long).facts.last_refusal,
     };
     let many = vec![entry; 100];
@@ -1136,6 +1137,7 @@ fn of_attempts_that_were_refused_with_the_same_words_the_newest_has_them() {
         subject: None,
         settle_until: None,
         secret_before: None,
+        trace_id: None,
         refusal: full(message).facts.last_refusal,
     };
     let registrations = vec![entry("1", "busy"), entry("2", "no"), entry("3", "busy")];

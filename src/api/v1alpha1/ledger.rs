@@ -220,6 +220,10 @@ pub struct Entry {
     /// Version of the code Secret when the code was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_before: Option<SecretVersion>,
+    /// Meta's trace id of the answer that accepted it, to quote to its support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub trace_id: Option<String>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,

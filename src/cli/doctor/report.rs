@@ -36,32 +36,47 @@ pub struct Report {
     /// What has to be known to read this right.
     notes: Vec<String>,
     /// Those that no channel here uses.
-    portfolios: Vec<Examined>,
+    portfolios: Vec<ExaminedPortfolio>,
     /// The channels, in the order of the manifests.
-    channels: Vec<Examined>,
+    channels: Vec<ExaminedChannel>,
     /// How many of all have something broken.
     pub broken: usize,
     /// How many of all have a link that should have been read and was not.
     not_read: usize,
 }
 
-/// One object and its chain.
+/// One portfolio and its chain.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Examined {
-    /// `WhatsAppChannel` or `WhatsAppPortfolio`.
+struct ExaminedPortfolio {
+    /// `WhatsAppPortfolio`.
     kind: &'static str,
     /// Its namespace.
     namespace: String,
     /// Its name.
     name: String,
-    /// The number of a channel, as in the spec.
+    /// What every number below it needs, link by link.
+    links: Vec<LinkReport>,
+    /// What is to be done first, if anything is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    phone_number: Option<String>,
+    next: Option<NextReport>,
+}
+
+/// One channel and its chain.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ExaminedChannel {
+    /// `WhatsAppChannel`.
+    kind: &'static str,
+    /// Its namespace.
+    namespace: String,
+    /// Its name.
+    name: String,
+    /// Its number, as in the spec.
+    phone_number: String,
     /// The display name, as in the spec.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
-    /// The file of the manifest.
+    display_name: String,
+    /// The file of the manifest; absent where the channel comes from a cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     /// The line at which the manifest begins.
@@ -160,14 +175,10 @@ impl Report {
     /// Adds a portfolio.
     pub fn portfolio(&mut self, of: &PortfolioRef, chain: Chain) {
         let (links, next) = self.count(&chain, &of.namespace, &of.name);
-        self.portfolios.push(Examined {
+        self.portfolios.push(ExaminedPortfolio {
             kind: "WhatsAppPortfolio",
             namespace: of.namespace.to_string(),
             name: of.name.to_string(),
-            phone_number: None,
-            display_name: None,
-            file: None,
-            line: None,
             links,
             next,
         });
@@ -177,12 +188,12 @@ impl Report {
     pub fn channel(&mut self, manifest: &Manifest, chain: Chain) {
         let (links, next) = self.count(&chain, &manifest.desired.namespace, &manifest.desired.name);
         let (file, line) = manifest.place.clone().unzip();
-        self.channels.push(Examined {
+        self.channels.push(ExaminedChannel {
             kind: "WhatsAppChannel",
             namespace: manifest.desired.namespace.clone(),
             name: manifest.desired.name.clone(),
-            phone_number: Some(manifest.desired.number.to_string()),
-            display_name: Some(manifest.desired.display_name.clone()),
+            phone_number: manifest.desired.number.to_string(),
+            display_name: manifest.desired.display_name.clone(),
             file,
             line,
             links,
@@ -194,12 +205,12 @@ impl Report {
     pub fn invalid(&mut self, object: &WhatsAppChannel, chain: Chain) {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let (links, next) = self.count(&chain, &namespace, &name);
-        self.channels.push(Examined {
+        self.channels.push(ExaminedChannel {
             kind: "WhatsAppChannel",
             namespace,
             name,
-            phone_number: Some(object.spec.phone_number.clone()),
-            display_name: Some(object.spec.display_name.clone()),
+            phone_number: object.spec.phone_number.clone(),
+            display_name: object.spec.display_name.clone(),
             file: None,
             line: None,
             links,
@@ -224,8 +235,19 @@ pub fn text(report: &Report) -> Text {
     for note in &report.notes {
         text.line(paint(Tone::Faint, format!("note: {note}")));
     }
-    for one in report.portfolios.iter().chain(&report.channels) {
-        examined(one, &mut text, now);
+    for one in &report.portfolios {
+        text.section(&format!("{} {}/{}", one.kind, one.namespace, one.name));
+        chain(&one.links, one.next.as_ref(), &mut text, now);
+    }
+    for one in &report.channels {
+        text.section(&format!(
+            "{} {}/{}  {}  {}",
+            one.kind, one.namespace, one.name, one.phone_number, one.display_name
+        ));
+        if let (Some(file), Some(line)) = (&one.file, one.line) {
+            text.indent(2, paint(Tone::Faint, format!("{file}:{line}")));
+        }
+        chain(&one.links, one.next.as_ref(), &mut text, now);
     }
     text.line("");
     text.line(format!(
@@ -237,16 +259,10 @@ pub fn text(report: &Report) -> Text {
     text
 }
 
-fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
-    let words = [&one.phone_number, &one.display_name].map(|word| word.as_deref().unwrap_or_default());
-    text.section(&format!("{} {}/{}  {}", one.kind, one.namespace, one.name, words.join("  ")));
-    if let (Some(file), Some(line)) = (&one.file, one.line) {
-        text.indent(2, paint(Tone::Faint, format!("{file}:{line}")));
-    }
+fn chain(links: &[LinkReport], next: Option<&NextReport>, text: &mut Text, now: Timestamp) {
     // The link that Next is about.
-    let first = one.next.as_ref().and_then(|next| next.link);
-    let rows: Vec<[Words; 3]> = one
-        .links
+    let first = next.and_then(|next| next.link);
+    let rows: Vec<[Words; 3]> = links
         .iter()
         .map(|link| {
             let name = link.link.to_lowercase();
@@ -257,7 +273,7 @@ fn examined(one: &Examined, text: &mut Text, now: Timestamp) {
         })
         .collect();
     text.table(&rows);
-    let Some(next) = &one.next else { return };
+    let Some(next) = next else { return };
     let at = next.link.map(|link| format!(" at the {}", link.to_lowercase())).unwrap_or_default();
     text.indent(2, Words::from("Next") + at + ": " + paint(Tone::Strong, next.reason) + ": " + &next.message);
     if next.waiting_for.is_some() {

@@ -45,6 +45,7 @@ impl Ledger {
     ///     subject: None,
     ///     settle_until: None,
     ///     secret_before: None,
+    ///     trace_id: None,
     ///     refusal: None,
     /// };
     /// let (mut own, mut standing) = (Ledger::default(), Ledger::default());
@@ -141,6 +142,7 @@ impl Memory {
     ///     subject: None,
     ///     settle_until: None,
     ///     secret_before: None,
+    ///     trace_id: None,
     ///     refusal: None,
     /// };
     /// let kept = Ledger { registrations: vec![entry], ..Ledger::default() };
@@ -175,7 +177,7 @@ fn without_circumstances(entry: &Entry) -> Entry {
         Cause::Official(value) => Cause::Official(in_short(value)),
         same @ (Cause::Automatic | Cause::Secret) => same.clone(),
     };
-    Entry { cause, secret_before: None, ..entry.clone() }
+    Entry { cause, secret_before: None, trace_id: None, ..entry.clone() }
 }
 
 /// The digest of a consent, once. Versions before wrote nothing.
@@ -226,6 +228,7 @@ mod tests {
             subject: None,
             settle_until: None,
             secret_before: None,
+            trace_id: None,
             refusal: None,
         }
     }

@@ -421,6 +421,7 @@ impl Ledger {
     ///     subject: None,
     ///     settle_until: None,
     ///     secret_before: None,
+    ///     trace_id: None,
     ///     refusal: None,
     /// };
     /// let mut ledger = Ledger::default();
@@ -486,6 +487,8 @@ pub struct Entry {
     pub settle_until: Option<Timestamp>,
     /// Code requests: the version of the code Secret when it was asked for; `None` also when it was absent.
     pub secret_before: Option<SecretVersion>,
+    /// Meta's trace id of the answer that accepted it; that of a refusal is the refusal's.
+    pub trace_id: Option<String>,
     pub refusal: Option<Refusal>,
 }
 

@@ -48,6 +48,8 @@ pub struct Accepted {
     pub number: Option<NumberId>,
     /// Of a registration: Meta said that it left another PIN in force.
     pub has_kept_pin: bool,
+    /// By which Meta's support finds the call again.
+    pub trace_id: Option<String>,
 }
 
 /// A throttle or a dead credential is no attempt: Meta did not look at the step. Only registrations are counted

@@ -244,7 +244,33 @@ async fn a_registration_tells_of_another_pin_only_where_it_speaks_of_the_pin() {
     ] {
         let bench = Bench::new([Reply::Json(200, answer.clone())]).await;
         let pin = "123456".to_owned().into();
-        assert_eq!(bench.client.register(&account(), &number(), &pin).await, Ok(expected), "{answer}");
+        let done = bench.client.register(&account(), &number(), &pin).await;
+        assert_eq!(done.map(|done| done.has_kept_pin), Ok(expected), "{answer}");
+    }
+}
+
+/// As recorded: a refusal has the id of the request as `fbtrace_id`, and the trace has another one.
+#[tokio::test]
+async fn an_answer_is_found_again_by_the_id_of_its_request_and_else_by_that_of_its_trace() {
+    const TRACE: &[(&str, &str)] = &[("X-Fb-Trace-Id", "Ctrace")];
+    const BOTH: &[(&str, &str)] = &[TRACE[0], ("X-Fb-Request-Id", "A-request")];
+    const DIGITS: &[(&str, &str)] = &[("X-Fb-Request-Id", "Ac83af654321b1b99")];
+    const BLANK: &[(&str, &str)] = &[("X-Fb-Request-Id", "  ")];
+    let yes = json!({"success": true});
+    let no = json!({"error": {"code": 133_005, "message": "no"}});
+    for (headers, id) in [
+        (BOTH, Some("A-request")),
+        (TRACE, Some("Ctrace")),
+        (DIGITS, Some("Ac83af654321b1b99")),
+        (BLANK, None),
+    ] {
+        let replies = [Reply::With(200, headers, yes.clone()), Reply::With(400, headers, no.clone())];
+        let bench = Bench::new(replies).await;
+        let pin = "123456".to_owned().into();
+        let accepted = bench.client.register(&account(), &number(), &pin).await.unwrap();
+        assert_eq!(accepted.trace_id.as_deref(), id, "{headers:?}");
+        let refused = bench.register().await.unwrap_err();
+        assert_eq!(refused.refusal().unwrap().trace_id.as_deref(), id, "{headers:?}");
     }
 }
 

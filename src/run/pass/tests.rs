@@ -21,6 +21,7 @@ use crate::engine::{
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Official, Profile, Subscribed, Username},
+    outcome::Accepted,
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, PortfolioView, TokenFacts},
@@ -115,43 +116,49 @@ impl Graph for Stub {
     ) -> Result<Profile, Failure> {
         unused()
     }
-    async fn add_number(&self, _: &AccountId, _: &E164, _: &str) -> Result<NumberId, Failure> {
+    async fn add_number(&self, _: &AccountId, _: &E164, _: &str) -> Result<Accepted, Failure> {
         self.adds.fetch_add(1, Ordering::SeqCst);
         self.begun.notify_one();
         if let Some(gate) = &self.gate {
             gate.notified().await;
         }
-        self.answer.clone()
+        self.answer.clone().map(|number| Accepted { number: Some(number), ..Accepted::default() })
     }
-    async fn request_code(&self, _: &AccountId, _: &NumberId, _: CodeMethod, _: &str) -> Result<(), Failure> {
+    async fn request_code(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: CodeMethod,
+        _: &str,
+    ) -> Result<Accepted, Failure> {
         self.codes.fetch_add(1, Ordering::SeqCst);
-        self.answer.clone().map(drop)
+        self.answer.clone().map(|_| Accepted::default())
     }
-    async fn verify_code(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+    async fn verify_code(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn submit_name(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
+    async fn submit_name(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<(), Failure> {
+    async fn set_pin(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<bool, Failure> {
+    async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn subscribe(&self, _: &AccountId) -> Result<(), Failure> {
+    async fn subscribe(&self, _: &AccountId) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+    async fn unroute_webhook(&self, _: &AccountId, _: &NumberId) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn start_sync(&self, _: &AccountId, _: &NumberId, _: AppData) -> Result<(), Failure> {
+    async fn start_sync(&self, _: &AccountId, _: &NumberId, _: AppData) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<(), Failure> {
+    async fn set_storage(&self, _: &AccountId, _: &NumberId, _: &str) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<(), Failure> {
+    async fn deregister(&self, _: &AccountId, _: &NumberId) -> Result<Accepted, Failure> {
         unused()
     }
     async fn route_webhook(
@@ -160,10 +167,15 @@ impl Graph for Stub {
         _: &NumberId,
         _: &str,
         _: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         unused()
     }
-    async fn write_profile(&self, _: &AccountId, _: &NumberId, _: &DesiredProfile) -> Result<(), Failure> {
+    async fn write_profile(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &DesiredProfile,
+    ) -> Result<Accepted, Failure> {
         unused()
     }
     async fn has_picture(&self, _: &AccountId, _: &NumberId, _: Urgency) -> Result<bool, Failure> {
@@ -175,7 +187,7 @@ impl Graph for Stub {
         _: &NumberId,
         _: &Bytes,
         _: PictureKind,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         unused()
     }
     async fn username(
@@ -196,7 +208,13 @@ impl Graph for Stub {
     ) -> Result<Official, Failure> {
         unused()
     }
-    async fn claim_username(&self, _: &AccountId, _: &NumberId, _: &str, _: bool) -> Result<(), Failure> {
+    async fn claim_username(
+        &self,
+        _: &AccountId,
+        _: &NumberId,
+        _: &str,
+        _: bool,
+    ) -> Result<Accepted, Failure> {
         unused()
     }
     async fn request_official(
@@ -204,7 +222,7 @@ impl Graph for Stub {
         _: &AccountId,
         _: &NumberId,
         _: &OfficialApplication,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         unused()
     }
     fn known(&self, _: &Look, _: &Canonical) -> Option<bool> {
@@ -974,6 +992,7 @@ async fn a_code_that_was_held_back_is_still_an_answer() {
         subject: None,
         settle_until: None,
         secret_before: None,
+        trace_id: None,
         refusal: None,
     });
     let assessment = first(&fixture::desired(), fixture::now());
@@ -1028,6 +1047,7 @@ fn tried(id: usize, minutes: u64, outcome: EntryOutcome) -> Entry {
         subject: None,
         settle_until: None,
         secret_before: None,
+        trace_id: None,
         refusal: None,
     }
 }

@@ -80,21 +80,22 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
         }
         Edge::AddNumber => {
             let wanted = E164::parse("+5511912345678").expect("a number");
-            let id = graph.add_number(&account, &wanted, "Acme Suporte").await?;
-            return Ok(Facts::from([("id", id.to_string())]));
+            let added = graph.add_number(&account, &wanted, "Acme Suporte").await?;
+            return Ok(Facts::from([("id", plain(added.number.as_ref()))]));
         }
         Edge::RequestCode => graph.request_code(&account, &number, CodeMethod::Sms, "pt_BR").await,
         Edge::VerifyCode => graph.verify_code(&account, &number, &secret()).await,
         Edge::SubmitName => graph.submit_name(&account, &number, "Acme Neu").await,
         Edge::SetPin => graph.set_pin(&account, &number, &secret()).await,
-        Edge::Register => graph.register(&account, &number, &secret()).await.map(|_| ()),
+        Edge::Register => graph.register(&account, &number, &secret()).await,
         Edge::Subscribe => graph.subscribe(&account).await,
         Edge::RouteWebhook => {
             graph.route_webhook(&account, &number, "https://bot.acme.example/wa", &secret()).await
         }
         Edge::SetAppWebhook => {
             let url = "https://bot.acme.example/wa";
-            graph.set_app_webhook(url, &secret(), &["messages".to_owned()]).await
+            let set = graph.set_app_webhook(url, &secret(), &["messages".to_owned()]).await;
+            return set.map(|()| Facts::new());
         }
         Edge::WriteProfile => {
             let fields = DesiredProfile { about: Some("We answer".into()), ..DesiredProfile::default() };
@@ -112,7 +113,7 @@ pub async fn ask(edge: Edge, graph: &GraphClient) -> Result<Facts, Failure> {
             graph.request_official(&account, &number, &OfficialApplication::default()).await
         }
     };
-    done.map(|()| Facts::new())
+    done.map(|_| Facts::new())
 }
 
 fn plain(value: Option<&(impl Display + ?Sized)>) -> String {

@@ -17,6 +17,7 @@ use whatsapp_operator::{
         id::{AccountId, NumberId},
         look::{Look, Urgency},
         observed::{Account, Official, Profile, Subscribed, Username},
+        outcome::Accepted,
         phone::E164,
         picture::PictureKind,
         portfolio::{AppSubscription, BusinessFacts, TokenFacts},
@@ -148,23 +149,23 @@ impl Graph for FarGraph {
     }
 
     calls! { write:
-        fn write_picture(account: &AccountId, number: &NumberId, bytes: &Bytes, kind: PictureKind) -> Result<(), Failure>;
-        fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure>;
-        fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<(), Failure>;
-        fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<(), Failure>;
-        fn submit_name(account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure>;
-        fn set_pin(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<(), Failure>;
-        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<bool, Failure>;
-        fn subscribe(account: &AccountId) -> Result<(), Failure>;
-        fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<(), Failure>;
-        fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
-        fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure>;
-        fn start_sync(account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure>;
-        fn deregister(account: &AccountId, number: &NumberId) -> Result<(), Failure>;
+        fn write_picture(account: &AccountId, number: &NumberId, bytes: &Bytes, kind: PictureKind) -> Result<Accepted, Failure>;
+        fn add_number(account: &AccountId, number: &E164, name: &str) -> Result<Accepted, Failure>;
+        fn request_code(account: &AccountId, number: &NumberId, method: CodeMethod, language: &str) -> Result<Accepted, Failure>;
+        fn verify_code(account: &AccountId, number: &NumberId, code: &SecretString) -> Result<Accepted, Failure>;
+        fn submit_name(account: &AccountId, number: &NumberId, name: &str) -> Result<Accepted, Failure>;
+        fn set_pin(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<Accepted, Failure>;
+        fn register(account: &AccountId, number: &NumberId, pin: &SecretString) -> Result<Accepted, Failure>;
+        fn subscribe(account: &AccountId) -> Result<Accepted, Failure>;
+        fn route_webhook(account: &AccountId, number: &NumberId, url: &str, verify_token: &SecretString) -> Result<Accepted, Failure>;
+        fn unroute_webhook(account: &AccountId, number: &NumberId) -> Result<Accepted, Failure>;
+        fn set_storage(account: &AccountId, number: &NumberId, region: &str) -> Result<Accepted, Failure>;
+        fn start_sync(account: &AccountId, number: &NumberId, sync: AppData) -> Result<Accepted, Failure>;
+        fn deregister(account: &AccountId, number: &NumberId) -> Result<Accepted, Failure>;
         fn set_app_webhook(url: &str, verify_token: &SecretString, fields: &[String]) -> Result<(), Failure>;
-        fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<(), Failure>;
-        fn claim_username(account: &AccountId, number: &NumberId, username: &str, transfer: bool) -> Result<(), Failure>;
-        fn request_official(account: &AccountId, number: &NumberId, application: &OfficialApplication) -> Result<(), Failure>;
+        fn write_profile(account: &AccountId, number: &NumberId, fields: &DesiredProfile) -> Result<Accepted, Failure>;
+        fn claim_username(account: &AccountId, number: &NumberId, username: &str, transfer: bool) -> Result<Accepted, Failure>;
+        fn request_official(account: &AccountId, number: &NumberId, application: &OfficialApplication) -> Result<Accepted, Failure>;
     }
 
     fn held_until(&self, account: &AccountId, step: StepKind) -> Option<Timestamp> {

@@ -37,6 +37,7 @@ use whatsapp_operator::engine::{
     look::{Look, Urgency},
     memory::Ledger,
     observed::{Account, Claim, Official, PortfolioState, ProcessFacts, Profile, Subscribed, Username},
+    outcome::Accepted,
     phone::E164,
     picture::PictureKind,
     portfolio::{AppSubscription, BusinessFacts, Hold, PortfolioView, Reach, Reachable, TokenFacts},
@@ -562,7 +563,7 @@ impl Graph for Mortal {
         self.gate.call("profile", self.graph.profile(account, number, max_age, urgency)).await
     }
 
-    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<NumberId, Failure> {
+    async fn add_number(&self, account: &AccountId, number: &E164, name: &str) -> Result<Accepted, Failure> {
         self.gate.call("add_number", self.graph.add_number(account, number, name)).await
     }
 
@@ -572,7 +573,7 @@ impl Graph for Mortal {
         number: &NumberId,
         method: CodeMethod,
         language: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("request_code", self.graph.request_code(account, number, method, language)).await
     }
 
@@ -581,11 +582,16 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         code: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("verify_code", self.graph.verify_code(account, number, code)).await
     }
 
-    async fn submit_name(&self, account: &AccountId, number: &NumberId, name: &str) -> Result<(), Failure> {
+    async fn submit_name(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        name: &str,
+    ) -> Result<Accepted, Failure> {
         self.gate.call("submit_name", self.graph.submit_name(account, number, name)).await
     }
 
@@ -594,7 +600,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("set_pin", self.graph.set_pin(account, number, pin)).await
     }
 
@@ -603,11 +609,11 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         pin: &SecretString,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("register", self.graph.register(account, number, pin)).await
     }
 
-    async fn subscribe(&self, account: &AccountId) -> Result<(), Failure> {
+    async fn subscribe(&self, account: &AccountId) -> Result<Accepted, Failure> {
         self.gate.call("subscribe", self.graph.subscribe(account)).await
     }
 
@@ -617,23 +623,33 @@ impl Graph for Mortal {
         number: &NumberId,
         url: &str,
         verify_token: &SecretString,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("route_webhook", self.graph.route_webhook(account, number, url, verify_token)).await
     }
 
-    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+    async fn unroute_webhook(&self, account: &AccountId, number: &NumberId) -> Result<Accepted, Failure> {
         self.gate.call("unroute_webhook", self.graph.unroute_webhook(account, number)).await
     }
 
-    async fn set_storage(&self, account: &AccountId, number: &NumberId, region: &str) -> Result<(), Failure> {
+    async fn set_storage(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        region: &str,
+    ) -> Result<Accepted, Failure> {
         self.gate.call("set_storage", self.graph.set_storage(account, number, region)).await
     }
 
-    async fn start_sync(&self, account: &AccountId, number: &NumberId, sync: AppData) -> Result<(), Failure> {
+    async fn start_sync(
+        &self,
+        account: &AccountId,
+        number: &NumberId,
+        sync: AppData,
+    ) -> Result<Accepted, Failure> {
         self.gate.call("start_sync", self.graph.start_sync(account, number, sync)).await
     }
 
-    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<(), Failure> {
+    async fn deregister(&self, account: &AccountId, number: &NumberId) -> Result<Accepted, Failure> {
         self.gate.call("deregister", self.graph.deregister(account, number)).await
     }
 
@@ -642,7 +658,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         fields: &DesiredProfile,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("write_profile", self.graph.write_profile(account, number, fields)).await
     }
 
@@ -661,7 +677,7 @@ impl Graph for Mortal {
         number: &NumberId,
         bytes: &Bytes,
         kind: PictureKind,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("write_picture", self.graph.write_picture(account, number, bytes, kind)).await
     }
 
@@ -691,7 +707,7 @@ impl Graph for Mortal {
         number: &NumberId,
         username: &str,
         transfer: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("claim_username", self.graph.claim_username(account, number, username, transfer)).await
     }
 
@@ -700,7 +716,7 @@ impl Graph for Mortal {
         account: &AccountId,
         number: &NumberId,
         application: &OfficialApplication,
-    ) -> Result<(), Failure> {
+    ) -> Result<Accepted, Failure> {
         self.gate.call("request_official", self.graph.request_official(account, number, application)).await
     }
 

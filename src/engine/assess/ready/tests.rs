@@ -27,6 +27,7 @@ fn entry(outcome: EntryOutcome, settle_until: Timestamp) -> Entry {
         subject: None,
         settle_until: Some(settle_until),
         secret_before: None,
+        trace_id: None,
         refusal: None,
     }
 }

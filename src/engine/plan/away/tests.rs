@@ -235,6 +235,7 @@ fn one_more_registration_of_a_number_that_others_registered_is_no_proof() {
         subject: None,
         settle_until: None,
         secret_before: None,
+        trace_id: None,
         refusal: None,
     };
     let with = |first, outcome| {
@@ -523,6 +524,7 @@ fn deregistrations_of_objects_before_count() {
                     subject: None,
                     settle_until: None,
                     secret_before: None,
+                    trace_id: None,
                     refusal: None,
                 })
                 .collect();

@@ -217,7 +217,7 @@ fn carry_out(world: World, step: &Step, answer: Answer, nth: u32) -> World {
     };
     let number = matches!(step, Step::AddNumber { .. }).then(|| crate::engine::fixture::NUMBER.into());
     let (result, shows) = match answer {
-        Answer::Yes(shows) => (Ok(Accepted { number, has_kept_pin: false }), shows),
+        Answer::Yes(shows) => (Ok(Accepted { number, ..Accepted::default() }), shows),
         Answer::Silence(shows) => (no_answer(), shows),
         Answer::No(code, subcode, class, scope) => {
             let until = (class == Class::WaitUntil).then_some(until);
@@ -329,6 +329,7 @@ fn kept() -> impl Strategy<Value = Ledger> {
                 subject,
                 settle_until: settles.map(|settles| ago(minutes - settles)),
                 secret_before: None,
+                trace_id: None,
                 refusal: refusal.map(|(code, subcode, class)| refusal_of(code, subcode, class)),
             });
         }

@@ -375,13 +375,13 @@ async fn a_release_comes_changes_and_goes_and_the_channels_stay(#[case] program:
 
     // While it runs, another one leaves the CRDs to it, or is told to.
     let second = ["install", "second", &now, "--namespace", "shop"];
-    let told = one.helm(&second).expect_err("the CRDs belong to the first");
-    assert!(told.contains("of release ops/wa") && told.contains("set crds.enabled=false"), "{told}");
-    let beside = [&second[..], &["--set", "crds.enabled=false"]].concat();
-    let told = one.helm(&beside).expect_err("both would watch everything");
+    let told = one.helm(&second).expect_err("both would watch everything");
     let of_first = "ClusterRoleBinding wa-whatsapp-operator of release ops/wa";
     assert!(told.contains(of_first) && told.contains("set watchLabelSelector or namespaces"), "{told}");
-    one.helm(&[&beside[..], &["--set", "watchLabelSelector=tier=b"]].concat()).expect("a part of its own");
+    let second = [&second[..], &["--set", "watchLabelSelector=tier=b"]].concat();
+    let told = one.helm(&second).expect_err("the CRDs belong to the first");
+    assert!(told.contains("of release ops/wa") && told.contains("set crds.enabled=false"), "{told}");
+    one.helm(&[&second[..], &["--set", "crds.enabled=false"]].concat()).expect("beside the first");
     one.uninstall("second", "shop").await;
     one.a_second_one_of_that_name_is_told_what_to_do(&now).await;
     one.may_watch_less_and_more(&now).await;

@@ -590,11 +590,12 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let has_second = self.attempts.with_operator().is_some();
         let (owing, first, second) = (&unwritten.attempts, (&*self.attempts, false), (&*self.attempts, true));
         if !keeping().keeping.is_due(ledger, has_second, limits, now) {
-            let (is_done, owed) = (keeping().keeping.is_done(ledger, limits, now), keeping().keeping.owed());
+            let is_done = keeping().keeping.is_done(ledger, limits, now);
+            let is_owed = keeping().keeping.owed() > 0;
             if is_done {
                 owing.settle(first, ledger, limits, now);
             }
-            if is_done && owed == 0 {
+            if is_done && !is_owed {
                 owing.settle(second, ledger, limits, now);
             }
             return is_done;

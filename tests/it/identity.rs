@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use whatsapp_operator::sandbox::{App, CallRecord, Fault, FaultKind, Match, Number, Token};
+use whatsapp_operator::sandbox::{App, CallRecord, Fault, FaultKind, Match, Token};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition};
 
@@ -116,33 +116,25 @@ async fn a_secret_that_is_made_anew_while_its_token_is_looked_at_is_looked_at_it
 
 /// A prune deletes a channel of which neither its status nor a ConfigMap could take what Meta answered, and it is applied again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_registration_that_was_refused_to_a_channel_that_is_gone_is_known_to_the_next_one_of_its_number() {
+async fn an_attempt_that_could_be_kept_nowhere_before_its_channel_was_gone_counts_for_the_next_one_of_its_name()
+ {
     let mut rig = Rig::with_portfolio("pruned").await;
     rig.start().await;
-    rig.sandbox.add_number(Number::new("100000000009801", ACCOUNT, DIGITS, "Acme Support"));
-    let account = json!({"accountId": ACCOUNT});
-    rig.channel("support", NUMBER, account.clone()).await;
+    rig.channel("support", NUMBER, json!({})).await;
     rig.until_condition("support", "NumberVerified", "False", Some("CodeNeeded")).await;
+    rig.sandbox.inject(slow(Match::on("POST", "request_code")));
     rig.annotate("support", "send-code", "one").await;
-    rig.until_condition("support", "NumberVerified", "False", Some("CodeAwaited")).await;
-    let refusal = json!({"error": {"message": "(#133005) Two step verification PIN Mismatch", "type": "OAuthException",
-        "code": 133_005, "fbtrace_id": "AfakeTrace"}});
-    let register = || Match::on("POST", "register");
-    rig.sandbox.inject(slow(register()));
-    rig.sandbox.inject(Fault { on: register(), kind: FaultKind::Error { envelope: refusal } });
-    rig.type_code("support", NUMBER).await;
-    rig.until("support", "an intent", Duration::from_secs(60), |s| {
-        s["memory"]["inFlight"]["step"] == "Register"
+    rig.until("support", "an intent", Duration::from_secs(30), |status| {
+        status["memory"]["inFlight"]["step"] == "RequestCode"
     })
     .await;
     let role = rig.get_of("Role", rig.account_name()).await;
     let mut rules = role["rules"].as_array().expect("rules").clone();
     let before = rules.len();
-    let is_write = |rule: &serde_json::Value| {
+    rules.retain(|rule| {
         let resources = rule["resources"].to_string();
-        resources.contains("configmaps") || resources.contains("/status")
-    };
-    rules.retain(|rule| !is_write(rule));
+        !resources.contains("configmaps") && !resources.contains("/status")
+    });
     assert!(rules.len() < before, "the chart gives no such right");
     rig.merge("Role", rig.account_name(), &json!({ "rules": rules })).await;
     let asked = Instant::now();
@@ -152,18 +144,19 @@ async fn a_registration_that_was_refused_to_a_channel_that_is_gone_is_known_to_t
     }
     rig.delete("support").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
+    rig.sandbox.clear_faults();
     rig.merge("Role", rig.account_name(), &json!({ "rules": role["rules"] })).await;
-    rig.channel("support", NUMBER, account).await;
+    rig.channel("support", NUMBER, json!({})).await;
+    rig.annotate("support", "send-code", "one").await;
     let told = rig
-        .until("support", "the attempt of the first one", Duration::from_secs(120), |s| {
-            s["memory"]["ledger"]["registrations"].as_array().is_some_and(|all| !all.is_empty())
+        .until("support", "the code of the first one", Duration::from_secs(120), |status| {
+            status["memory"]["ledger"]["codes"].as_array().is_some_and(|all| !all.is_empty())
         })
         .await;
-    let is_register = |call: &&CallRecord| call.path == "/{phone}/register";
-    let registers = |rig: &Rig| rig.sandbox.calls().iter().filter(is_register).count();
-    assert_eq!(registers(&rig), 1, "{:#}", told["status"]["memory"]);
-    tokio::time::sleep(Duration::from_secs(15)).await;
-    assert_eq!(registers(&rig), 1, "{}", rig.logs());
+    let memory = &told["status"]["memory"];
+    assert_eq!(memory["ledger"]["codes"].as_array().map(Vec::len), Some(1), "{memory:#}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(codes(&rig), 1, "its consent is used up:\n{}", rig.logs());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -423,9 +423,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     let mut lost = Vec::new();
-    if !decided.needs_attempts() {
-        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
-    } else {
+    if decided.needs_attempts() {
         // Before the read: what is written meanwhile is owed no more.
         let is_news = |owed: &Ledger| live.memory.ledger.with(owed, limits, now).is_some();
         let owed = unwritten.attempts.of(attempts, limits, now).filter(is_news);
@@ -462,6 +460,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
+    } else {
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
     }
     if !matches!(decided.step.as_ref().map(|planned| &planned.step), Some(Step::WritePicture { .. })) {
         // Others wait for its room.

@@ -147,6 +147,11 @@ impl Attempts for NumberAttempts {
         self.write(standing.as_ref(), text).await.map(|()| next).map_err(not_kept)
     }
 
+    fn place(&self) -> Option<String> {
+        // Of one that is unproven nothing is known, so nothing is owed to it.
+        (!self.is_unproven).then(|| format!("{}/{}", self.api.resource_url(), self.name))
+    }
+
     fn with_operator(&self) -> Option<&Self> {
         self.with_operator.as_deref()
     }

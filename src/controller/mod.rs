@@ -252,6 +252,7 @@ where
         if timeout_at(end, late.drain(|| ())).await.is_err() {
             warn!(
                 left = unwritten.left(),
+                unkept = unwritten.attempts.left(),
                 "some outcomes were not written; the next process decides from their intents"
             );
         }

@@ -115,6 +115,9 @@ pub trait Attempts: Send + Sync + 'static {
         now: Timestamp,
     ) -> impl Future<Output = Result<Ledger, NotKept>> + Send;
 
+    /// What tells this place from every other one. None where nothing may be written to it.
+    fn place(&self) -> Option<String>;
+
     /// Where a second copy is, which outlives the portfolio's namespace.
     fn with_operator(&self) -> Option<&Self> {
         None
@@ -160,7 +163,7 @@ pub(super) async fn keep<A: Attempts>(
     }
 }
 
-async fn within(
+pub(super) async fn within(
     until: Instant,
     keeping: impl Future<Output = Result<Ledger, NotKept>> + Send,
 ) -> Result<Ledger, NotKept> {
@@ -266,11 +269,7 @@ impl Keeping {
 
     /// They could not be written: again in a moment, or after the pauses of any step that may be repeated.
     pub(super) fn note_failed(&mut self, why: &NotKept, limits: &Limits, now: Timestamp) {
-        let pauses = match why {
-            NotKept::Passing(_) => &SOON,
-            NotKept::Refused(_) => &limits.repeatable_pauses,
-        };
-        let pause = pauses.get(self.failed).or(pauses.last()).copied().unwrap_or_default();
+        let pause = pause_after(why, self.failed, limits);
         self.failed += 1;
         (self.failed_at, self.not_before) = (Some(now), Some(later(now, pause)));
     }
@@ -351,6 +350,23 @@ impl Keeping {
         }
     }
 
+    /// What is owed to either place counts as if it had been read there, once a step does not wait for a read.
+    pub(super) fn heard_owed(
+        &mut self,
+        read: AttemptsRead,
+        owed: Option<Ledger>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> AttemptsRead {
+        let all = match (read, owed) {
+            (read, None) | (read @ AttemptsRead::Failed(_), Some(_)) => return read,
+            (AttemptsRead::Kept(read), Some(owed)) => Box::new(owed.kept(&read, limits, now)),
+            (_, Some(owed)) => Box::new(owed),
+        };
+        self.found = Some(all.clone());
+        AttemptsRead::Kept(all)
+    }
+
     /// The memory of a status with what was found beside it since, until it is all in there.
     pub(super) fn merge(&mut self, mut memory: Memory, limits: &Limits, now: Timestamp) -> Memory {
         let is_news = self.found.as_ref().is_some_and(|found| memory.take_over(found, limits, now));
@@ -359,6 +375,15 @@ impl Keeping {
         }
         memory
     }
+}
+
+/// Until a write is made again that failed so often before.
+pub(super) fn pause_after(why: &NotKept, failed: usize, limits: &Limits) -> Duration {
+    let pauses = match why {
+        NotKept::Passing(_) => &SOON[..],
+        NotKept::Refused(_) => &limits.repeatable_pauses[..],
+    };
+    pauses.get(failed).or(pauses.last()).copied().unwrap_or_default()
 }
 
 /// What of a ledger is kept, in short; `None` if nothing is.

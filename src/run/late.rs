@@ -1,4 +1,4 @@
-//! Writes outcomes that no pass could write: again and again, whoever works meanwhile.
+//! Writes outcomes, and attempts, that no pass could write: again and again, whoever works meanwhile.
 //!
 //! Nothing goes to Meta for it, so it needs no Lease. What it writes carries the version that it was read from, as every
 //! status does: neither a leader's pass nor this one writes over what the other has not seen.
@@ -19,6 +19,7 @@ use crate::repeat::Repeats;
 
 use super::{
     pass::{Live, ReadError, WriteError},
+    unkept::Due,
     unwritten::{Owed, Unwritten},
 };
 
@@ -71,9 +72,12 @@ impl<M: Memories> Writer<M> {
                 () = sleep_until(next.min(Instant::now() + BEAT)) => {}
                 () = self.unwritten.more() => {}
             }
-            let due = self.unwritten.due(AT_ONCE);
-            join_all(due.iter().map(|owed| self.write(owed))).await;
-            if !due.is_empty() {
+            let (due, unkept) = (self.unwritten.due(AT_ONCE), self.unwritten.attempts.due(AT_ONCE));
+            tokio::join!(
+                join_all(due.iter().map(|owed| self.write(owed))),
+                join_all(unkept.iter().map(|due| self.keep(due))),
+            );
+            if !due.is_empty() || !unkept.is_empty() {
                 sleep(MOMENT).await;
             }
         }
@@ -96,6 +100,16 @@ impl<M: Memories> Writer<M> {
                 left = self.unwritten.left(),
                 "an outcome is not written yet; it is tried again"
             );
+        }
+    }
+
+    async fn keep(&self, due: &Due) {
+        let kept = self.unwritten.attempts.keep(due, &self.limits, self.clock.now()).await;
+        if let Err(why) = kept
+            && let Some(repeated) = self.repeats.tell(&format!("late attempts: {why}"))
+        {
+            let left = self.unwritten.attempts.left();
+            warn!(why, repeated, left, "attempts are not kept yet; they are tried again");
         }
     }
 

@@ -13,4 +13,5 @@ pub mod pass;
 pub mod picture;
 pub mod rested;
 pub mod secret;
+pub mod unkept;
 pub mod unwritten;

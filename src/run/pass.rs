@@ -383,7 +383,7 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         after_write,
         process,
         volatile,
-        unwritten: _,
+        unwritten,
         is_of_another,
     } = input;
     let may_add = match (graph, target(desired, &live.memory, portfolio)) {
@@ -423,13 +423,20 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
     let (limits, now) = (&*shell.limits, shell.clock.now());
     let mut decided = plan(desired, &observed, &live.memory, limits, now);
     let mut lost = Vec::new();
-    if !decided.needs_attempts() {
-        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
-    } else if !seen.keeping.is_known() {
-        let read = apart(place, attempts::read(attempts)).await;
+    if decided.needs_attempts() {
+        // Before the read: what is written meanwhile is owed no more.
+        let is_news = |owed: &Ledger| live.memory.ledger.with(owed, limits, now).is_some();
+        let owed = unwritten.attempts.of(attempts, limits, now).filter(is_news);
+        let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = if seen.keeping.is_known() {
+            Heard { read: AttemptsRead::Absent, unread: None, unread_with_operator: None }
+        } else {
+            let read = apart(place, attempts::read(attempts)).await;
+            keeping().keeping.heard_both(read, limits, shell.clock.now())
+        };
         let now = shell.clock.now();
-        let Heard { read, unread, unread_with_operator } =
-            volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.heard_both(read, limits, now);
+        let Heard { read, unread, unread_with_operator } = heard;
+        let read = keeping().keeping.heard_owed(read, owed, limits, now);
         if let Some(why) = unread {
             if let Some(repeated) = shell.repeats.tell(&format!("attempts: {why}")) {
                 warn!(why, repeated, "earlier attempts of the number are not known and count as none");
@@ -453,6 +460,8 @@ async fn decide<G: Graph, S: Secrets, A: Attempts, C: Clock, V, P: Place>(
         if let Some(memory) = read.taken_over(&live.memory, &mut observed, limits, now) {
             decided = plan(desired, &observed, &memory, limits, now);
         }
+    } else {
+        volatile.lock().unwrap_or_else(PoisonError::into_inner).keeping.not_needed(now);
     }
     if !matches!(decided.step.as_ref().map(|planned| &planned.step), Some(Step::WritePicture { .. })) {
         // Others wait for its room.
@@ -535,6 +544,12 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let outcome = Box::pin(acting).instrument(span).await;
         // From here on only the end of the process loses it, whatever happens to this task.
         self.input.unwritten.hold(&self.input.desired, &outcome);
+        // Also where no status takes it any more: the attempt was made.
+        let made = fold(&base.memory, &outcome, &self.decided.plan, &self.shell.limits);
+        if outcome.intent.is_some() {
+            let (limits, now) = (&self.shell.limits, self.shell.clock.now());
+            self.input.unwritten.attempts.hold(&self.attempts, &made.ledger, limits, now);
+        }
         self.decided.materials.picture = None;
         if outcome.is_attempt() {
             self.remember(&planned.step, intended.as_deref(), now);
@@ -553,8 +568,6 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
             result = describe(&outcome),
             "step carried out"
         );
-        // Also where no status takes it any more: the attempt was made.
-        let made = fold(&base.memory, &outcome, &self.decided.plan, &self.shell.limits);
         let written = self.write_outcome(base, &outcome).await;
         if written.is_ok() {
             self.input.unwritten.settle(&self.input.desired.uid, &outcome);
@@ -567,7 +580,7 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
     /// Keeps the attempts beside the channel, where they are not known to be there. What fails is tried again later.
     /// Gives back whether nothing is left to be kept.
     async fn keep_attempts(&mut self, ledger: &Ledger) -> bool {
-        let Input { desired, claim, portfolio, volatile, .. } = &self.input;
+        let Input { desired, claim, portfolio, volatile, unwritten, .. } = &self.input;
         let is_ours = matches!((claim, portfolio), (Claim::Ours { .. }, PortfolioState::View(_)));
         if desired.suspend || !is_ours {
             return true;
@@ -575,10 +588,30 @@ impl<G: Graph, S: Secrets, R: Records, A: Attempts, C: Clock> Carrier<G, S, R, A
         let (limits, now) = (&*self.shell.limits, self.shell.clock.now());
         let keeping = || volatile.lock().unwrap_or_else(PoisonError::into_inner);
         let has_second = self.attempts.with_operator().is_some();
+        let (owing, first, second) = (&unwritten.attempts, (&*self.attempts, false), (&*self.attempts, true));
         if !keeping().keeping.is_due(ledger, has_second, limits, now) {
-            return keeping().keeping.is_done(ledger, limits, now);
+            let is_done = keeping().keeping.is_done(ledger, limits, now);
+            let is_owed = keeping().keeping.owed() > 0;
+            if is_done {
+                owing.settle(first, ledger, limits, now);
+            }
+            if is_done && !is_owed {
+                owing.settle(second, ledger, limits, now);
+            }
+            return is_done;
         }
         let (kept, not_with_operator) = attempts::keep(&*self.attempts, ledger, limits, now).await;
+        match &kept {
+            Ok(all) => owing.settle(first, all, limits, now),
+            Err(why) => owing.owe((&self.attempts, false), ledger, why, limits, now),
+        }
+        match &not_with_operator {
+            None => owing.settle(second, kept.as_ref().unwrap_or(ledger), limits, now),
+            Some(why) => owing.owe((&self.attempts, true), ledger, why, limits, now),
+        }
+        if kept.is_err() || not_with_operator.is_some() {
+            unwritten.note_unkept();
+        }
         if let Some(NotKept::Passing(why) | NotKept::Refused(why)) = &not_with_operator
             && let Some(repeated) =
                 self.shell.repeats.tell(&format!("attempts not kept with the operator: {why}"))

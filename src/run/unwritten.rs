@@ -20,6 +20,8 @@ use crate::engine::{
     time::later,
 };
 
+use super::unkept::Unkept;
+
 /// Most that are kept. No process has as many calls on the wire.
 const MOST: usize = 10_000;
 /// Until the first try, and between two of them: a leader decides from an intent half a minute after its start.
@@ -31,6 +33,8 @@ const OWN: Duration = Duration::from_secs(120);
 /// The outcome of the last step with an intent, as long as status does not hold it, of each object by its uid.
 #[derive(Debug, Default)]
 pub struct Unwritten {
+    /// The attempts, whatever becomes of the object.
+    pub attempts: Unkept,
     kept: Mutex<HashMap<Arc<str>, Kept>>,
     more: Notify,
 }
@@ -142,7 +146,8 @@ impl Unwritten {
     pub(super) fn next(&self, now: Timestamp, limits: &Limits) -> Option<Instant> {
         let mut all = self.lock();
         all.retain(|_, kept| later(kept.owed.outcome.at, limits.longest_window()) > now);
-        all.values().map(|kept| kept.due).min()
+        let next = all.values().map(|kept| kept.due).min();
+        [next, self.attempts.next(now, limits)].into_iter().flatten().min()
     }
 
     /// No pass is on its way any more: all are tried now.
@@ -151,6 +156,12 @@ impl Unwritten {
         for kept in self.lock().values_mut() {
             kept.due = now;
         }
+        self.attempts.hurry();
+    }
+
+    /// Attempts were not kept, and are tried again.
+    pub(super) fn note_unkept(&self) {
+        self.more.notify_one();
     }
 
     /// Waits until one more is kept.

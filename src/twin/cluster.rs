@@ -389,6 +389,10 @@ impl Attempts for Folder {
         self.cluster.state().attempts.insert(self.name.clone(), text);
         Ok(next)
     }
+
+    fn place(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
 }
 
 /// The status of one channel.

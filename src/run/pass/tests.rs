@@ -17,7 +17,7 @@ use crate::engine::{
     desired::{AppData, DesiredProfile, Management, OfficialApplication, PictureSource, SecretKey},
     failure::{Class, Refusal},
     fixture,
-    id::{AccountId, NumberId},
+    id::{AccountId, Field, NumberId},
     look::{Look, Urgency},
     memory::{ConsentKind, Entry, EntryOutcome, Origin},
     observed::{Account, Number, Official, Profile, Subscribed, Username},
@@ -60,6 +60,7 @@ struct Stub {
     clock: Arc<Hands>,
     adds: Arc<AtomicUsize>,
     codes: Arc<AtomicUsize>,
+    registers: Arc<AtomicUsize>,
     answer: Result<NumberId, Failure>,
     /// When set, an add waits for it.
     gate: Option<Arc<Notify>>,
@@ -144,7 +145,9 @@ impl Graph for Stub {
         unused()
     }
     async fn register(&self, _: &AccountId, _: &NumberId, _: &SecretString) -> Result<Accepted, Failure> {
-        unused()
+        self.registers.fetch_add(1, Ordering::SeqCst);
+        self.answer.clone()?;
+        Ok(Accepted::default())
     }
     async fn subscribe(&self, _: &AccountId) -> Result<Accepted, Failure> {
         unused()
@@ -426,6 +429,7 @@ impl Records for Book {
 /// What is kept of the number beside the channel.
 #[derive(Default)]
 struct Folder {
+    name: &'static str,
     kept: Mutex<Ledger>,
     /// Reads, and tries to keep.
     reads: AtomicUsize,
@@ -478,6 +482,10 @@ impl Attempts for Folder {
         Ok(kept.clone())
     }
 
+    fn place(&self) -> Option<String> {
+        Some(self.name.to_owned())
+    }
+
     fn with_operator(&self) -> Option<&Self> {
         self.second.as_deref()
     }
@@ -518,6 +526,7 @@ impl Scene {
                 clock: clock.clone(),
                 adds: Arc::default(),
                 codes: Arc::default(),
+                registers: Arc::default(),
                 answer: Ok("100000000000001".into()),
                 gate: None,
                 begun: Arc::default(),
@@ -1077,13 +1086,86 @@ impl Scene {
 
     /// The same, of an operator that knows its own namespace.
     fn with_two_places() -> Self {
-        let folder = Folder { second: Some(Box::default()), ..Folder::default() };
+        let second = Folder { name: "with the operator", ..Folder::default() };
+        let folder = Folder { second: Some(Box::new(second)), ..Folder::default() };
         Self { folder: Arc::new(folder), ..Self::with_number([]) }
     }
 
     /// The copy in the operator's own namespace.
     fn second(&self) -> &Folder {
         self.folder.second.as_deref().unwrap()
+    }
+}
+
+impl Scene {
+    /// One whose number was verified and waits for its registration, which Meta refuses, in an operator that knows its own
+    /// namespace.
+    fn before_registration(fates: impl IntoIterator<Item = Fate>) -> Self {
+        let mut scene = Self { folder: Self::with_two_places().folder, ..Self::with_number(fates) };
+        scene.graph.listed =
+            vec![Arc::new(Number { code: Field::Is("VERIFIED".into()), ..fixture::fresh() })];
+        scene.graph.answer = Err(Failure::Refused(fixture::refusal(133_005, None, "T1")));
+        scene
+    }
+
+    fn registers(&self) -> usize {
+        self.graph.registers.load(Ordering::SeqCst)
+    }
+
+    /// Some passes of the object with this uid, with minutes between two, until one registers.
+    async fn some_passes(&self, uid: &str) {
+        let volatile: Arc<Mutex<Volatile>> = Arc::default();
+        let begun = self.registers();
+        for _ in 0..6 {
+            let desired = Arc::new(Desired { uid: uid.into(), ..fixture::desired() });
+            let input = Input { desired, volatile: volatile.clone(), ..self.input() };
+            let kept = (self.book.clone(), self.folder.clone());
+            let graph = Some(self.graph.clone());
+            let _ = pass(&self.shell, input, graph, Arc::new(Six("482913")), kept, ()).await;
+            if self.registers() > begun {
+                return;
+            }
+            self.book.clock.pass(Duration::from_secs(120));
+        }
+    }
+
+    /// The object is deleted, and another one is made from the same manifest.
+    fn recreate(&self, uid: &str) {
+        let mut state = self.book.state.lock().unwrap();
+        self.unwritten.forget(&state.uid);
+        state.version += 1;
+        (state.uid, state.standing, state.away_until) = (uid.into(), None, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_no_folder_took_counts_for_the_next_object_of_its_number() {
+    // No status takes it either; or the object is gone by then; or a status has it, and goes with its object.
+    let outcomes = [|| Fate::Away(Duration::from_secs(600)), || Fate::Gone, || Fate::Lands];
+    for (case, outcome) in outcomes.into_iter().enumerate() {
+        for why in [NotKept::Passing("connection refused".into()), NotKept::Refused("forbidden".into())] {
+            let scene = Scene::before_registration([Fate::Lands, outcome()]);
+            let uid = scene.book.live().uid;
+            for folder in [&*scene.folder, scene.second()] {
+                folder.shut(Some(why.clone()));
+            }
+            scene.some_passes(&uid).await;
+            assert_eq!((scene.registers(), scene.folder.ids().len()), (1, 0), "{case}");
+            for folder in [&*scene.folder, scene.second()] {
+                folder.shut(None);
+            }
+            scene.recreate("another");
+            scene.some_passes("another").await;
+            assert_eq!(
+                scene.registers(),
+                1,
+                "{case} {why:?}: it is known, so nobody tries the same PIN again"
+            );
+            let told = scene.book.memory().ledger.registrations;
+            assert_eq!(told.iter().map(|one| one.outcome).collect::<Vec<_>>(), [EntryOutcome::Refused]);
+            assert_eq!((scene.folder.ids().len(), scene.second().ids().len()), (1, 1), "{case}");
+            assert_eq!(scene.unwritten.attempts.left(), 0, "{case}");
+        }
     }
 }
 

@@ -461,6 +461,10 @@ impl Attempts for Folder {
         self.gate.call("keep_attempts", self.twin.keep(own, limits, now)).await
     }
 
+    fn place(&self) -> Option<String> {
+        self.twin.place()
+    }
+
     fn with_operator(&self) -> Option<&Self> {
         self.second.as_deref()
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use whatsapp_operator::sandbox::{App, CallRecord, Fault, FaultKind, Match, Token};
 
 use crate::rig::{ACCOUNT, APP, BUSINESS, Rig, condition};

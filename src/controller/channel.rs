@@ -182,7 +182,8 @@ pub fn claimant(channel: &WhatsAppChannel) -> Claimant {
         is_eligible: is_full
             && (meta.deletion_timestamp.is_none() || parting::is_waiting(meta))
             && (!spec.suspend.unwrap_or(false) || has_acted),
-        holds: finalizer::is_there(meta, lower::CLEANUP).then(|| Holds {
+        // One that only observes takes nothing back, so it needs no portfolio for it.
+        holds: (is_full && finalizer::is_there(meta, lower::CLEANUP)).then(|| Holds {
             since: meta.deletion_timestamp.as_ref().map(|at| at.0),
             seconds: lower::deletion_seconds(spec),
         }),
@@ -1352,6 +1353,22 @@ mod tests {
         assert_eq!(kept["value"], "git-1", "{written:?}");
         let at: Timestamp = kept["at"].as_str().expect("a time").parse().expect("a time");
         assert!(at.duration_since(begun).as_secs().abs() <= 1, "{at} is not {begun}");
+    }
+
+    #[test]
+    fn a_channel_with_our_finalizer_needs_its_portfolio_unless_it_only_observes() {
+        for (more, needs) in [
+            (json!({"deletionPolicy": "Deregister"}), true),
+            (json!({"deletionPolicy": "Deregister", "managementPolicy": "ObserveOnly"}), false),
+        ] {
+            let mut object = new_channel();
+            object["metadata"]["finalizers"] = json!([lower::CLEANUP]);
+            for (key, value) in more.as_object().expect("fields") {
+                object["spec"][key] = value.clone();
+            }
+            let channel: WhatsAppChannel = serde_json::from_value(object).expect("a channel");
+            assert_eq!(claimant(&channel).holds.is_some(), needs, "{more}");
+        }
     }
 
     #[test]

@@ -201,7 +201,7 @@ impl<G: Clone + Send + Sync + 'static> Index<G> {
                 self.portfolios.filled();
                 self.channels.wake(self.claims.keys());
             }
-            // A portfolio is looked at every minute anyway.
+            // A portfolio that could not be read is tried again within a minute.
             News::Back(_) => {}
             News::Shown { key, object, is_first } => {
                 let of = portfolio::reference(key);

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::ObjectMeta;
 use reading::Ring;
-use state::{Channels, Rest, State};
+use state::{Around, Rest, State};
 use tracing::{Instrument as _, error_span, warn};
 
 use crate::{
@@ -128,7 +128,7 @@ async fn reconcile<S: GraphSource, C: Clock>(
     let one = One { ctx, of, class: place.class() };
     let rest = state.rest.take().filter(|_| !is_asked && !state.is_doubted);
     if let Some(rest) = rest
-        && let Some(pause) = one.poll(&rest, &mut place).await
+        && let Some(pause) = one.poll(&rest, &state, &mut place).await
     {
         state.rest = Some(rest);
         return Ok(in_time(pause));
@@ -174,9 +174,14 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
     }
 
     /// While nothing but a Secret can have changed, reads just those. `None`: a look is due.
-    async fn poll(&self, rest: &Rest, place: &mut Seat<PortfolioRef>) -> Option<Duration> {
+    async fn poll(
+        &self,
+        rest: &Rest,
+        state: &State<S::Graph>,
+        place: &mut Seat<PortfolioRef>,
+    ) -> Option<Duration> {
         let left = rest.left(self.now())?;
-        if self.channels() != rest.channels {
+        if self.around(state) != rest.around {
             return None;
         }
         let secrets = NamespaceSecrets::new(&self.ctx.cluster.client, &self.of.namespace);
@@ -314,8 +319,8 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             let again = state.until_due(since).map(|left| later(since, left));
             let due = [state.check_due(limits.fresh_portfolio), state.app.due(), again];
             let until = due.into_iter().flatten().min().unwrap_or(since);
-            let channels = self.channels();
-            state.rest = Some(Rest { desired, secrets: offer.facts(), channels, since, until });
+            let around = self.around(state);
+            state.rest = Some(Rest { desired, secrets: offer.facts(), around, since, until });
         }
         self.write(&portfolio, next, turns(&conditions, &assessment.conditions), pause).await
     }
@@ -382,13 +387,20 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
         }
     }
 
-    /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.
-    fn channels(&self) -> Channels {
+    /// What only a look tells, though none of it is read by one.
+    fn around(&self, state: &State<S::Graph>) -> Around {
         let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
         let holding = self.ctx.desk.claims.holding(self.of, may_use);
-        Channels { counts: self.counts(), is_needed: holding.map(|holding| !holding.is_empty()) }
+        let graph = state.in_use.as_ref().map(|in_use| &in_use.graph);
+        Around {
+            counts: self.counts(),
+            is_needed: holding.map(|holding| !holding.is_empty()),
+            throttled_until: graph.and_then(|graph| graph.throttled_until(None)),
+            refused_fields: graph.map(|graph| graph.refused_fields()).unwrap_or_default(),
+        }
     }
 
+    /// Its channels by state. Who may not use it does not count: nobody can put a number into a foreign status.
     fn counts(&self) -> Option<ChannelCounts> {
         let may_use = |of: &PortfolioRef, namespace: &str| self.ctx.portfolios.may_use(of, namespace);
         self.ctx.desk.claims.counts_of(self.of, may_use)

@@ -322,6 +322,7 @@ pub async fn watch<K: Readable>(
             watches,
             taking: &ends,
             known: HashSet::new(),
+            held: HashSet::new(),
             newest: None,
             old_lists: 0,
             forgotten: 0,
@@ -358,6 +359,8 @@ struct Follow<'a, K, F> {
     taking: &'a Mutex<Taking<F>>,
     /// What was shown and is not gone.
     known: HashSet<Key>,
+    /// Those of them that a finalizer keeps: nothing but its removal lets them go.
+    held: HashSet<Key>,
     /// The newest version that was seen, where versions are numbers.
     newest: Option<u64>,
     old_lists: u32,
@@ -531,6 +534,11 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
                 self.known.insert(key.clone());
             }
         }
+        if object.meta().finalizers.as_ref().is_some_and(|all| !all.is_empty()) {
+            self.held.insert(key.clone());
+        } else {
+            self.held.remove(&key);
+        }
         let taking = self.taking();
         (taking.take)(News::Shown { key: &key, object: &object, is_first: !taking.is_filled });
         drop(taking);
@@ -538,6 +546,7 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
     }
 
     fn gone(&mut self, key: &Key) {
+        self.held.remove(key);
         self.known.remove(key);
         self.known.give_back();
         (self.taking().take)(News::Gone(key));
@@ -561,9 +570,9 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
         if since.elapsed() < REFUSED_KEPT || !self.watches.forgets {
             return;
         }
-        // Where it is all that is watched, nobody else can claim what was seen there.
+        // Of a whole cluster nothing is forgotten: there is nowhere else that its numbers could be claimed.
         let Some(namespace) = self.watches.namespace(self.at) else { return };
-        let seen: Vec<Key> = self.known.iter().cloned().collect();
+        let seen: Vec<Key> = self.known.difference(&self.held).cloned().collect();
         if !seen.is_empty() {
             warn!(
                 namespace,

@@ -226,11 +226,10 @@ impl Unkept {
         places.owed.values().map(|owed| owed.due).min()
     }
 
-    /// The process ends: all are tried some times more, but for those that were refused.
+    /// The process ends: all are tried some times more, and those that are refused once.
     pub(super) fn hurry(&self) {
         let mut places = self.lock();
         places.is_last = true;
-        places.owed.retain(|_, owed| !owed.is_refused);
         for owed in places.owed.values_mut() {
             (owed.failed, owed.due) = (0, Instant::now());
         }

@@ -1,6 +1,9 @@
 //! What is remembered of one portfolio beside its status, and when Meta is to be asked about it again.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -178,23 +181,25 @@ impl Key {
     }
 }
 
-/// A pause that a Secret or a channel can end early, and an edit or a doubt at once.
+/// A pause that a Secret, a channel or an answer of Meta's to one can end early, and an edit or a doubt at once.
 pub struct Rest {
     pub desired: DesiredPortfolio,
     /// What they were like.
     pub secrets: [SecretFact; 2],
-    pub channels: Channels,
+    pub around: Around,
     pub since: Timestamp,
     /// When something is due by its age.
     pub until: Timestamp,
 }
 
-/// What a portfolio tells and does because of its channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Channels {
+/// What a portfolio tells and does because of its channels, or because of what their passes met at Meta.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Around {
     pub counts: Option<ChannelCounts>,
     /// Whether some of them need it for their own deletion.
     pub is_needed: Option<bool>,
+    pub throttled_until: Option<Timestamp>,
+    pub refused_fields: BTreeMap<&'static str, BTreeSet<&'static str>>,
 }
 
 impl Rest {
@@ -299,7 +304,12 @@ mod tests {
             let rest = Rest {
                 desired: fixture::desired_portfolio(),
                 secrets: [SecretFact::Missing, SecretFact::Missing],
-                channels: Channels { counts: None, is_needed: None },
+                around: Around {
+                    counts: None,
+                    is_needed: None,
+                    throttled_until: None,
+                    refused_fields: BTreeMap::new(),
+                },
                 since: begun,
                 until: later(begun, fresh),
             };

@@ -37,9 +37,14 @@ struct Server {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
+/// One that is called `held` has a finalizer.
 fn object(namespace: &str, name: &str, version: u64) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"namespace": namespace, "name": name, "resourceVersion": version.to_string()}})
+    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": namespace, "name": name, "resourceVersion": version.to_string()}});
+    if name == "held" {
+        object["metadata"]["finalizers"] = json!(["acme.example/cleanup"]);
+    }
+    object
 }
 
 fn event(kind: &str, name: &str, version: u64) -> Value {
@@ -188,14 +193,15 @@ async fn a_namespace_that_may_not_be_read_counts_as_empty_and_is_seen_when_it_ma
 #[tokio::test(start_paused = true)]
 async fn what_was_seen_in_a_namespace_that_is_refused_for_an_hour_is_gone_for_those_who_forget() {
     let refused = |count| (0..count).map(|_| Answer::Status(403));
-    let shown = || [Answer::Page(&["one"], 5, None), Answer::Events(vec![], End::Closed)];
-    let open = || [Answer::Page(&["one"], 9, None), Answer::Events(vec![], End::Open)];
+    let shown = || [Answer::Page(&["one", "held"], 5, None), Answer::Events(vec![], End::Closed)];
+    let open = || [Answer::Page(&["one", "held"], 9, None), Answer::Events(vec![], End::Open)];
     let refused_for_long = || Server::default().answers("a", shown().into_iter().chain(refused(400)));
     let of = |names: &[&str]| {
         let namespaces = names.iter().map(|name| (*name).to_owned()).collect();
         Watches::new(&Watched { namespaces, ..Watched::default() })
     };
-    let (first, all) = (["one at first", "filled"], ["one at first", "filled", "one gone"]);
+    let first = ["one at first", "held at first", "filled"];
+    let all = ["one at first", "held at first", "filled", "one gone"];
     let (news, _) = told_by(&refused_for_long(), of(&["a"]).forgetting(), secs(3_500)).await;
     assert_eq!(news, first);
     let (news, _) = told_by(&refused_for_long(), of(&["a"]).forgetting(), secs(3_700)).await;

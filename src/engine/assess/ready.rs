@@ -11,6 +11,7 @@ use crate::engine::{
         condition_type::{Blocks, ConditionType},
         desired::ReadyWhen,
         display_name::is_same,
+        id::Fact,
         reason::{Reason, ReasonKind},
         status::{Facts, Stage},
     },
@@ -46,9 +47,9 @@ pub(super) fn ready(scene: &Scene<'_>, facts: &Facts, set: &ConditionSet) -> Con
 }
 
 const NO_APP: &str = "no app is subscribed to the account: messages to the number reach nobody";
-const HEARD: &str = "; an app is subscribed to the account, and no payment problem is shown";
-const UNTOLD: &str =
-    "; Meta does not tell which apps are subscribed to the account, and shows no payment problem";
+const HEARD: &str = "; an app is subscribed to the account";
+const UNTOLD: &str = "; Meta does not tell which apps are subscribed to the account";
+const UNREAD: &str = "; which apps are subscribed to the account is not known yet";
 
 /// Whether messages reach nobody, where that counts. What is not known now is as it was, and nothing at first.
 fn is_unheard(scene: &Scene<'_>) -> bool {
@@ -57,10 +58,17 @@ fn is_unheard(scene: &Scene<'_>) -> bool {
     scene.desired.ready_when == ReadyWhen::Operational && !scene.observed.is_received().unwrap_or(!was)
 }
 
-/// Whether Meta tells that an app is subscribed, or told it when that was last known.
-fn was_heard(scene: &Scene<'_>) -> bool {
-    let stands = scene.before.conditions.get(ConditionType::Ready);
-    scene.observed.is_received().unwrap_or_else(|| stands.is_some_and(|ready| ready.message.contains(HEARD)))
+/// What Meta tells of the account's apps. Where it was only not reached, what it told before.
+fn heard(scene: &Scene<'_>) -> &'static str {
+    match &scene.observed.subscribed {
+        Fact::Known(_) => HEARD,
+        Fact::Unknown(failure) if failure.is_decision() => UNTOLD,
+        Fact::Unknown(_) | Fact::NotAsked => {
+            let stands = scene.before.conditions.get(ConditionType::Ready);
+            let said = |words: &&str| stands.is_some_and(|ready| ready.message.contains(words));
+            [HEARD, UNTOLD].into_iter().find(said).unwrap_or(UNREAD)
+        }
+    }
 }
 
 /// Whether a condition that is not True keeps `Ready` from being True.
@@ -113,8 +121,12 @@ fn ready_message(scene: &Scene<'_>, set: &ConditionSet) -> String {
     };
     let more = match scene.desired.ready_when {
         ReadyWhen::Registered => "",
-        ReadyWhen::Operational if was_heard(scene) => HEARD,
-        ReadyWhen::Operational => UNTOLD,
+        ReadyWhen::Operational => {
+            return format!(
+                "the number is registered{sends}{}, and no payment problem is shown",
+                heard(scene)
+            );
+        }
         ReadyWhen::NameApproved => "; its display name is approved",
         ReadyWhen::FullyVerified => "; its display name is approved, and the business is verified",
     };

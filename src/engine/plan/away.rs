@@ -339,6 +339,10 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
         );
     }
     if is_observed {
+        // What it never wrote is not its own.
+        if pieces.webhook == Piece::Open && !was_there(memory) {
+            pieces.webhook = Piece::Nothing;
+        }
         let why = "because managementPolicy is ObserveOnly: nothing is written at Meta then";
         return Some(pieces.farewell(memory, why));
     }

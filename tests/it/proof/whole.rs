@@ -746,9 +746,17 @@ async fn rests_with_its_channels(world: &mut World) -> Result<(), String> {
         object["metadata"]["generation"] = json!(generation + 1);
     });
     world.run_for(MINUTE * 6).await?;
-    match portfolio(world)?["metadata"]["finalizers"].as_array() {
-        Some(finalizers) if !finalizers.is_empty() => Ok(()),
-        _ => Err("a channel that needs it for its deletion is not seen while it rests".into()),
+    if portfolio(world)?["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty) {
+        return Err("a channel that needs it for its deletion is not seen while it rests".into());
+    }
+    // It rests again, and a channel's list meets a throttle of the whole app.
+    world.run_for(MINUTE * 10).await?;
+    let lists = Match::on("GET", "phone_numbers");
+    world.sandbox.inject(Fault { on: lists, kind: FaultKind::Throttle { code: 4, minutes: 40 } });
+    world.run_for(MINUTE * 12).await?;
+    match portfolio(world)?["status"]["throttledUntil"].as_str() {
+        Some(_) => Ok(()),
+        None => Err("that Meta holds the whole app back is not told while it rests".into()),
     }
 }
 

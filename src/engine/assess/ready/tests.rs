@@ -7,7 +7,8 @@ use crate::engine::{
     assess::tests::ready_of,
     value::{
         condition::Truth::{False, True, Unknown},
-        desired::DesiredProfile,
+        desired::{DesiredProfile, ReadyWhen},
+        failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, Sendability},
         memory::{Entry, EntryOutcome, Intent},
         observed::Profile,
@@ -92,6 +93,30 @@ fn a_ready_channel_is_never_stalled() {
     let assessment = case.assess();
     assert_eq!(assessment.verdict(Ready), Some((True, Reason::Usable)));
     assert_eq!(assessment.verdict(Stalled), None);
+}
+
+#[test]
+fn an_operational_number_says_of_its_apps_what_meta_told_last() {
+    let mut case = Case::ready();
+    case.desired.ready_when = ReadyWhen::Operational;
+    let unread = || Fact::Unknown(Failure::NoAnswer("time-out".into()));
+    let denied = || Fact::Unknown(Failure::Refused(refusal_of(200, None, Class::Credentials)));
+    for (subscribed, says) in [
+        (
+            unread(),
+            "; which apps are subscribed to the account is not known yet, and no payment problem is shown",
+        ),
+        (Fact::Known(true), "; an app is subscribed to the account, and no payment problem is shown"),
+        (unread(), "; an app is subscribed to the account, and"),
+        (denied(), "; Meta does not tell which apps are subscribed to the account, and"),
+        (unread(), "; Meta does not tell which apps"),
+        (Fact::Known(true), "; an app is subscribed to the account, and"),
+    ] {
+        case.observed.subscribed = subscribed;
+        let ready = case.settle().conditions.get(Ready).cloned().unwrap();
+        assert_eq!(ready.status, True, "{ready:?}");
+        assert!(ready.message.contains(says), "{says}: {}", ready.message);
+    }
 }
 
 #[test]

@@ -46,6 +46,10 @@ fn unroute() -> World {
     going(DeletionPolicy::Unroute)
 }
 
+fn observes(world: World) -> World {
+    world.desire(|d| d.management = Management::ObserveOnly)
+}
+
 /// The override is gone already.
 fn deregister() -> World {
     going(DeletionPolicy::Deregister).number(|n| n.webhook = routed_to(None))
@@ -107,7 +111,8 @@ fn what_this_object_made_is_taken_back_and_no_more_than_its_policy_says() {
         ("nothing routed", unroute().number(|n| n.webhook = routed_to(None)), "CleanedUp"),
         ("no webhook in the spec", unroute().desire(|d| d.webhook = None), "CleanedUp"),
         ("deregister, and no webhook in the spec", deregister().desire(|d| d.webhook = None), "Deregister"),
-        ("observes only", unroute().desire(|d| d.management = Management::ObserveOnly), "LeftAtMeta"),
+        ("observes only", observes(unroute().remember(|m| m.marks.routed = vec![HOOK.into()])), "LeftAtMeta"),
+        ("observes only, and wrote nothing", observes(unroute()), "CleanedUp"),
         ("suspended", unroute().desire(|d| d.suspend = true), "LeftAtMeta"),
         ("skipped", unroute().desire(|d| d.deletion.is_skipped = true), "LeftAtMeta"),
         ("managed by another", unroute().see(|o| o.claim = Claim::Other { name: None }), "Retained"),
@@ -944,10 +949,11 @@ fn a_policy_that_changes_half_way_tells_what_was_done_before() {
     let stops: [fn(World) -> World; 3] = [
         |world| world.desire(|d| d.deletion.is_skipped = true),
         |world| world.desire(|d| d.suspend = true),
-        |world| world.desire(|d| d.management = Management::ObserveOnly),
+        observes,
     ];
     for stop in stops {
-        let untouched = message(&stop(going(DeletionPolicy::Deregister)));
+        let routed = going(DeletionPolicy::Deregister).remember(|m| m.marks.routed = vec![HOOK.into()]);
+        let untouched = message(&stop(routed));
         assert!(untouched.contains("perhaps its webhook override; perhaps its registration"), "{untouched}");
         let removed = || going(DeletionPolicy::Deregister).act(StepKind::UnrouteWebhook, accepted());
         let told = message(&stop(removed().after(SECOND)));

@@ -63,6 +63,14 @@ fn operate(args: RunArgs) -> Ending {
     // Not on the stack of the main thread: what work takes of a stack it keeps, and the workers have theirs anyway.
     let working = runtime.spawn(async move {
         tokio::spawn(detail_asked(move |more| if more { level.debug() } else { level.as_asked() }));
+        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
+        // Before anybody can see that it runs.
+        let asked = stop.clone();
+        let signals = tokio::spawn(async move {
+            stop_asked().await;
+            asked.cancel();
+            std::future::pending::<()>().await;
+        });
         let at_first = if args.leader_election { MayWork::No } else { MayWork::Always };
         let (told, may_work) = tokio::sync::watch::channel(at_first);
         let asked = may_work.clone();
@@ -81,7 +89,6 @@ fn operate(args: RunArgs) -> Ending {
         let counted = meta.clone();
         let metrics = Metrics::new(args.metrics_detail()).with_calls(move || calls(counted.stats()));
         let metrics = Arc::new(metrics.with_lost_lines(lost));
-        let (stop, over) = (CancellationToken::new(), CancellationToken::new());
         let port = tokio::spawn(telemetry::serve(listener, health.clone(), metrics.clone(), over.clone()));
         let process = controller::random().map_err(|error| Problem::new(error.to_string()))?;
         let own_namespace = args.leader_election_namespace.as_deref().unwrap_or(client.default_namespace());
@@ -105,12 +112,6 @@ fn operate(args: RunArgs) -> Ending {
             health,
             metrics,
         };
-        let asked = stop.clone();
-        let signals = tokio::spawn(async move {
-            stop_asked().await;
-            asked.cancel();
-            std::future::pending::<()>().await;
-        });
         let working = controller::run(client, options, meta, Arc::new(SystemClock), stop.clone());
         let mut tasks = [("the port of health and metrics", port), ("waiting for signals", signals)];
         let ended = beside(working, &mut tasks, &stop).await;

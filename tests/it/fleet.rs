@@ -313,7 +313,8 @@ async fn what_a_portfolio_is_the_cause_of_is_told_there_once_and_not_on_each_of_
     rig.at_rest().await;
     let written = rig.writes_since(mark).await;
     let events = written.iter().filter(|entry| entry.resource == "events").count();
-    assert!((2..=20).contains(&events), "{events} events");
+    let told: Vec<_> = written.iter().filter(|entry| entry.resource == "events").collect();
+    assert!((2..=20).contains(&events), "{events} events: {told:#?}");
     let statuses = written.iter().filter(|entry| entry.resource == "whatsappchannels").count();
     assert!(statuses <= 3 * CROWD, "{statuses} writes for {CROWD} channels that turned twice");
 }

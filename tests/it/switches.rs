@@ -157,7 +157,7 @@ const ROWS: [Row; 16] = [
         ready: DIFFERS,
         waits: Some("AlignSettings"),
         told: WEBHOOK,
-        ends: Some("LeftAtMeta"),
+        ends: Some("CleanedUp"),
         ..ASKED
     },
     Row {
@@ -167,7 +167,7 @@ const ROWS: [Row; 16] = [
         ready: RENAMED,
         waits: Some("AlignName"),
         told: NAME,
-        ends: Some("LeftAtMeta"),
+        ends: Some("Retained"),
         ..QUIET
     },
     Row {

@@ -327,6 +327,10 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
         });
     }
     let is_observed = desired.management == Management::ObserveOnly;
+    // What it never wrote is not its own.
+    if is_observed && pieces.webhook == Piece::Open && !was_there(memory) {
+        pieces.webhook = Piece::Nothing;
+    }
     if deletion.is_skipped || desired.suspend || is_observed {
         pieces.believe_accepted(memory, since);
     }
@@ -339,10 +343,6 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
         );
     }
     if is_observed {
-        // What it never wrote is not its own.
-        if pieces.webhook == Piece::Open && !was_there(memory) {
-            pieces.webhook = Piece::Nothing;
-        }
         let why = "because managementPolicy is ObserveOnly: nothing is written at Meta then";
         return Some(pieces.farewell(memory, why));
     }

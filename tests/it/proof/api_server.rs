@@ -410,6 +410,9 @@ impl ApiServer {
         for (key, value) in patch["data"].as_object().into_iter().flatten() {
             object["data"][key] = value.clone();
         }
+        if let Some(finalizers) = patch["metadata"].get("finalizers") {
+            object["metadata"]["finalizers"] = finalizers.clone();
+        }
         let written = inner.put(plural, of, object);
         self.tell(&inner);
         answer(StatusCode::OK, &written)

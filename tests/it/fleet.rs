@@ -298,6 +298,24 @@ async fn what_a_portfolio_is_the_cause_of_is_told_there_once_and_not_on_each_of_
         }
     };
     all("Ready", "True").await;
+    // Events are paced, so these may come long after the statuses.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let list = ["get", "events.events.k8s.io", "-n", &rig.namespace, "-o", "json"];
+        let listed: Value =
+            serde_json::from_slice(&rig.plane.kubectl(list).await.stdout).expect("a list of events");
+        let events = listed["items"].as_array().expect("a list").iter();
+        let told = events.filter(|event| {
+            let about = event["regarding"]["name"].as_str().unwrap_or_default();
+            event["reason"] == "Ready" && about.starts_with("one-")
+        });
+        let told = told.count();
+        if told == CROWD {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{told} of {CROWD} are told to be Ready");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 
     let mark = rig.at_rest().await;
     rig.sandbox.revoke_token(&rig.token);

@@ -396,7 +396,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             counts: self.counts(),
             is_needed: holding.map(|holding| !holding.is_empty()),
             throttled_until: graph.and_then(|graph| graph.throttled_until(None)),
-            refused_fields: graph.map(|graph| graph.refused_fields()).unwrap_or_default(),
+            refused_fields: graph.map(Graph::refused_fields).unwrap_or_default(),
         }
     }
 

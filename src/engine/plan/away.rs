@@ -327,8 +327,9 @@ fn at_once(pass: &Pass, memory: &Memory, pieces: &mut Pieces, since: Timestamp) 
         });
     }
     let is_observed = desired.management == Management::ObserveOnly;
-    // What it never wrote is not its own.
-    if is_observed && pieces.webhook == Piece::Open && !was_there(memory) {
+    // What it never wrote is not its own, unless this deletion began to remove it.
+    let is_removing = memory.ledger.repeatable.contains_key(&StepKind::UnrouteWebhook);
+    if is_observed && pieces.webhook == Piece::Open && !was_there(memory) && !is_removing {
         pieces.webhook = Piece::Nothing;
     }
     if deletion.is_skipped || desired.suspend || is_observed {

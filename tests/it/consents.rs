@@ -177,9 +177,10 @@ async fn a_consent_that_was_set_during_a_suspension_counts_for_a_quarter_of_an_h
     let ago = |minutes| (Timestamp::now() - SignedDuration::from_mins(minutes)).to_string();
     suspended(true).await;
 
-    // Set by the command line sixteen minutes ago, and resumed now.
+    // Set by the command line sixteen minutes ago, first met now, and resumed now.
     let late = ago(16);
-    kubectl(&rig, &["annotate", "wac", "support", &format!("{SEND_CODE}={late}")], "").await;
+    let both = json!({"metadata": {"annotations": {SEND_CODE: late}}, "spec": {"suspend": false}});
+    kubectl(&rig, &["patch", "wac", "support", "--type=merge", "-p", &both.to_string()], "").await;
     suspended(false).await;
     let why = refusal(&rig, &late).await;
     assert!(why.contains("16 minutes later") && why.contains("set it again"), "{why}");

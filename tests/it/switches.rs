@@ -199,7 +199,7 @@ const ROWS: [Row; 16] = [
         set: r#"{"suspend": true, "managementPolicy": "ObserveOnly", "deletionPolicy": "Unroute"}"#,
         is_renamed: true,
         drifts: true,
-        ends: Some("LeftAtMeta"),
+        ends: Some("CleanedUp"),
         ..SUSPENDED
     },
     Row {

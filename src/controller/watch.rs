@@ -577,7 +577,8 @@ impl<K: Readable, F: Fn(News<'_, K>)> Follow<'_, K, F> {
             warn!(
                 namespace,
                 objects = seen.len(),
-                "was refused for an hour: what was seen there counts as gone"
+                remedy = RIGHTS,
+                "the namespace could not be read for an hour: what was seen there counts as gone"
             );
         }
         for key in &seen {

@@ -261,7 +261,10 @@ impl Places {
 
     fn drop_one(&mut self, place: &str, why: &str) {
         if self.owed.remove(place).is_some() {
-            warn!(why, "attempts are not kept any more");
+            warn!(
+                place,
+                why, "attempts of a number are lost: a channel of it that is created anew does not know them"
+            );
         }
     }
 }

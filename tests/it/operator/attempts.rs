@@ -193,8 +193,13 @@ async fn what_was_asked_for_before_a_namespace_was_deleted_counts_where_its_mani
         assert!(refused.contains("4 codes were asked for in 24 hours"), "{namespace}: {answer}");
         rig.until_condition(&channel, "NumberVerified", "False", Some("CodeLimitReached")).await;
         assert_eq!(codes(&rig), 1, "{namespace}: Meta got no request");
+        // The status is written first, so it is there a moment later.
         let beside = rig.api("ConfigMap", namespace);
-        assert!(beside.get_opt(KEPT).await.expect("an answer").is_some(), "{namespace}: beside it, too");
+        let begun = std::time::Instant::now();
+        while beside.get_opt(KEPT).await.expect("an answer").is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{namespace}: beside it, too");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         if *namespace == shop {
             delete_namespace(&rig, namespace).await;
         }

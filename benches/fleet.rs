@@ -285,6 +285,10 @@ async fn meta(accounts: usize, registered: bool, token: &str) -> (Sandbox, Strin
         ..Options::default()
     };
     let sandbox = Sandbox::from_world(options, world);
+    for account in 0..accounts {
+        // Somebody gets the messages, as on most accounts.
+        assert!(sandbox.subscribe(&account_id(account), App::new("200000000000009", "Acme CRM")));
+    }
     sandbox.inject(Fault { on: Match::any(), kind: FaultKind::Latency { ms: 50 } });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let graph_url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -461,8 +465,8 @@ impl Fleet {
             assert!(Instant::now() < deadline, "the fleet does not settle");
             tokio::time::sleep(Duration::from_secs(10)).await;
         }
-        // Events of a thousand channels go out at their own pace.
-        tokio::time::sleep(Duration::from_secs(150)).await;
+        // Until the last of their events are out, and every account was looked at once more, which tells who is subscribed.
+        tokio::time::sleep(Duration::from_secs(400)).await;
     }
 
     fn ready(&self) -> usize {

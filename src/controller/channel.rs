@@ -755,7 +755,11 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         let rested = rested.filter(is_over);
         drop(soft);
         match rested {
-            Some(rested) => self.rest(desired, created, &rested, now),
+            Some(rested) => {
+                let registered = done.after.conditions.get(ConditionType::Registered);
+                let newest = registered.map_or(created, |registered| created.max(registered.since));
+                self.rest(desired, newest, &rested, now)
+            }
             // Whoever ends that wakes it.
             _ => {
                 self.ctx.states.shorten(self.key, self.uid, now);
@@ -765,16 +769,16 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     }
 
     /// From here on its account looks for it.
-    fn rest(&self, desired: &Desired, created: Timestamp, rested: &Rested, now: Timestamp) -> Next {
+    fn rest(&self, desired: &Desired, newest: Timestamp, rested: &Rested, now: Timestamp) -> Next {
         // Somebody wrote to it while this pass wrote: that is not at rest with it.
         if self.ctx.signals.channels.has_shown_later(self.key, &rested.version) {
             self.ctx.states.shorten(self.key, self.uid, now);
             return Next::after(SHORTLY, Urgency::Transitional);
         }
         // To this process, all that there is at its start is new.
-        let created = created.max(self.ctx.signals.started);
+        let newest = newest.max(self.ctx.signals.started);
         let pin = self.state.volatile.lock().unwrap_or_else(PoisonError::into_inner).known_pin();
-        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, created, rested, pin);
+        let of = self.ctx.accounts.rest(&desired.portfolio, self.key, newest, rested, pin);
         let accounts = &self.ctx.signals.accounts;
         accounts.know(&of, || of.lane());
         let every = self.ctx.shell.limits.fresh_list;

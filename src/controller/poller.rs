@@ -90,8 +90,7 @@ async fn poll<G: Graph, C: Clock>(
     // Who asks is about to look whether it has to add its number.
     let age = if is_asked { limits.fresh_for_add.min(limits.fresh_list) } else { limits.fresh_list };
     let day = pace::day_of(&of.account, now);
-    // What a term found at its start is in status, and is read anew on the next day.
-    let is_day = day > ctx.signals.started && ctx.accounts.takes_apps(of, day);
+    let is_day = ctx.accounts.takes_apps(of, day, ctx.signals.started);
     let wanted_apps = if needs_subscription { Apps::Needed } else { Apps::of_the_day(is_day.then_some(day)) };
     let read = read(&graph, &of.account, wanted_apps, (age, limits.fresh_portfolio), now);
     let reading = read.await.map_err(Unread::Failed)?;

@@ -62,7 +62,7 @@ struct Resting {
     channels: HashMap<Key, Parked>,
     /// When the last list was begun that could be read.
     last: Timestamp,
-    /// When the last channel of it was made.
+    /// When the last channel of it was made, or its number registered.
     newest: Timestamp,
     /// When its list was last let go of because a number came to rest.
     let_go: Option<Timestamp>,
@@ -129,7 +129,7 @@ impl Accounts {
         &self,
         portfolio: &PortfolioRef,
         key: &Key,
-        created: Timestamp,
+        newest: Timestamp,
         rested: &Rested,
         pin: Option<u64>,
     ) -> Arc<AccountOf> {
@@ -143,7 +143,7 @@ impl Accounts {
         let empty = || Resting {
             channels: HashMap::new(),
             last: rested.begun,
-            newest: created,
+            newest,
             let_go: None,
             failures: 0,
             apps_of: None,
@@ -151,7 +151,7 @@ impl Accounts {
         };
         let account = inner.accounts.entry(of.clone()).or_insert_with(empty);
         account.last = account.last.max(rested.begun);
-        account.newest = account.newest.max(created);
+        account.newest = account.newest.max(newest);
         // Where all were woken for it, nobody but they still knows.
         account.is_received = account.is_received.or(rested.is_received);
         let parked = Parked {
@@ -237,11 +237,13 @@ impl Accounts {
         self.lock().accounts.get(of)?.interval()
     }
 
-    /// Whether the subscribed apps of an account are to be read for the day that began then, which is once.
-    pub fn takes_apps(&self, of: &AccountOf, day: Timestamp) -> bool {
+    /// Whether the subscribed apps of an account are to be read for the day that began then, which is once. What this term
+    /// found at its start is in status, so it reads them on the next day; those of a number that is new since are not known.
+    pub fn takes_apps(&self, of: &AccountOf, day: Timestamp, started: Timestamp) -> bool {
         let mut inner = self.lock();
         let Some(account) = inner.accounts.get_mut(of) else { return false };
-        account.apps_of.replace(day) != Some(day)
+        let is_new = account.newest > started && account.is_received.is_none();
+        (day > started || is_new) && account.apps_of.replace(day) != Some(day)
     }
 
     /// Those to be woken now that the account was read: what they depend on changed, or they were not looked at for long.
@@ -555,8 +557,27 @@ mod tests {
     #[test]
     fn the_apps_of_an_account_are_read_once_for_each_of_its_days() {
         let (accounts, of) = two();
-        assert!(accounts.takes_apps(&of, at(0)) && !accounts.takes_apps(&of, at(0)));
-        assert!(accounts.takes_apps(&of, at(86_400)) && !accounts.takes_apps(&of, at(86_400)));
+        let takes = |day| accounts.takes_apps(&of, at(day), at(1_000));
+        assert!(!takes(0), "what was known at the start is in status");
+        assert!(takes(86_400) && !takes(86_400));
+        assert!(takes(2 * 86_400) && !takes(2 * 86_400));
+    }
+
+    #[test]
+    fn the_apps_of_an_account_are_read_at_once_for_a_number_that_is_new_since_the_start() {
+        let (accounts, seen) = (Accounts::default(), reading(100, &[number(1), number(2)]));
+        let made = |name, n, newest, is_received| {
+            let before = Rested { is_received, ..rested(&number(n), &seen) };
+            accounts.rest(&portfolio(), &key(name), at(newest), &before, None)
+        };
+        let of = made("a", 1, 500, None);
+        assert!(!accounts.takes_apps(&of, at(0), at(1_000)), "it was there before");
+        made("b", 2, 2_000, None);
+        assert!(accounts.takes_apps(&of, at(0), at(1_000)) && !accounts.takes_apps(&of, at(0), at(1_000)));
+        accounts.leave(&key("a"));
+        accounts.leave(&key("b"));
+        made("b", 2, 2_000, Some(true));
+        assert!(!accounts.takes_apps(&of, at(0), at(1_000)), "its pass knew");
     }
 
     #[test]

@@ -1064,6 +1064,12 @@ fn reads_of_apps(world: &World) -> usize {
 async fn reads_apps_once_a_day(world: &mut World) -> Result<(), String> {
     world.sandbox.subscribe("300000000000001", sandbox::App::new("200000000000009", "Acme CRM"));
     comes_up(world, &[]).await?;
+    world.run_for(MINUTE * 15).await?;
+    let unheard = |world: &World| world.status("orders-br")["preflight"].to_string();
+    let said = unheard(world);
+    if !said.contains("nothing will be received") {
+        return Err(format!("a new number does not say soon that nothing is received: {said}"));
+    }
     let before = reads_of_apps(world);
     world.run_for(HOUR * 24).await?;
     // Two accounts.
@@ -1078,9 +1084,9 @@ async fn reads_apps_once_a_day(world: &mut World) -> Result<(), String> {
     if !apps.iter().any(|apps| apps["ours"] == false && apps["others"].is_null()) {
         return Err(format!("nobody tells that nobody is there: {apps:?}"));
     }
-    let unheard = world.status("orders-br")["preflight"].to_string();
-    if !unheard.contains("nothing will be received") {
-        return Err(format!("it is not said that nothing is received: {unheard}"));
+    let said = unheard(world);
+    if !said.contains("nothing will be received") {
+        return Err(format!("it is not said that nothing is received: {said}"));
     }
     for who in [0, 1] {
         world.happen(Move { after: 0, who, what: Accident::Crash });

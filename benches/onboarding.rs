@@ -141,6 +141,8 @@ async fn measure(accounts: usize, patience: Option<Duration>) -> Option<Figures>
     say("least that our rules allow", by_rules, "", None);
     say("ratio", calls / by_rules, "", Some(1.05));
     say("lists that channels at rest asked for meanwhile", crowd.lists_at_rest as f64, "", None);
+    let without = (calls - crowd.lists_at_rest as f64) / fewest;
+    say("ratio to the least without our rules, without those lists", without, "", None);
     for (what, count) in &made {
         let above = *count as f64 - least.get(what).copied().unwrap_or(0) as f64;
         say(&format!("above the least: {what}"), above, "", None);

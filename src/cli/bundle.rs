@@ -64,7 +64,7 @@ pub struct Bundle {
     version: &'static str,
     /// The version of the API server.
     server: String,
-    /// The portfolios, as they stand: name, spec, status, and the annotations of the operator.
+    /// The portfolios, as they stand: name, spec, status, and the annotations and labels for an operator.
     portfolios: Vec<Value>,
     /// The channels, in the same way.
     channels: Vec<Value>,
@@ -158,6 +158,12 @@ impl Bundle {
     }
 }
 
+/// Whether an annotation or a label is for an operator.
+fn is_ours(key: &str) -> bool {
+    let above = key.split('/').next().and_then(|domain| domain.strip_suffix(GROUP));
+    above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+}
+
 /// An object without what others keep in it, and with nothing that looks like a token.
 fn shown<K: Resource + Serialize>(kind: &'static str, object: &K) -> Value {
     let whole = serde_json::to_value(object).unwrap_or_default();
@@ -179,13 +185,14 @@ fn shown<K: Resource + Serialize>(kind: &'static str, object: &K) -> Value {
             kept.insert(field.to_owned(), value.clone());
         }
     }
-    let annotations = meta["annotations"].as_object().into_iter().flatten();
-    let ours: Map<String, Value> = annotations
-        .filter(|(key, _)| key.split('/').next() == Some(GROUP))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    if !ours.is_empty() {
-        kept.insert("annotations".to_owned(), ours.into());
+    // By its labels an operator may be told to leave it alone.
+    for field in ["annotations", "labels"] {
+        let all = meta[field].as_object().into_iter().flatten();
+        let ours: Map<String, Value> =
+            all.filter(|(key, _)| is_ours(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        if !ours.is_empty() {
+            kept.insert(field.to_owned(), ours.into());
+        }
     }
     shown.insert("metadata".to_owned(), kept.into());
     for part in ["spec", "status"] {
@@ -218,7 +225,7 @@ mod tests {
         let object: WhatsAppChannel = serde_json::from_value(json!({
             "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppChannel",
             "metadata": {
-                "name": "support", "namespace": "shop", "labels": {"pin": "canary"},
+                "name": "support", "namespace": "shop", "labels": {"pin": "canary", "sharding.whatsapp-operator.dev/key": "shard1"},
                 "annotations": {"notes": "canary", "whatsapp-operator.dev/retry": "one"},
                 "managedFields": [{"manager": "canary"}]
             },
@@ -227,6 +234,12 @@ mod tests {
         .expect("a channel");
         let shown = shown("WhatsAppChannel", &object).to_string();
         assert!(!shown.contains("canary"), "{shown}");
-        assert!(shown.contains("whatsapp-operator.dev/retry") && shown.contains("+5511912345678"), "{shown}");
+        for kept in [
+            "whatsapp-operator.dev/retry",
+            "\"sharding.whatsapp-operator.dev/key\":\"shard1\"",
+            "+5511912345678",
+        ] {
+            assert!(shown.contains(kept), "{kept}: {shown}");
+        }
     }
 }

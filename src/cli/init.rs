@@ -28,7 +28,7 @@ pub struct InitArgs {
     #[arg(long, default_value = ".", value_name = "FOLDER")]
     pub folder: PathBuf,
     /// The namespace of both.
-    #[arg(short, long, default_value = "default", value_name = "NAMESPACE", value_parser = name_of)]
+    #[arg(short, long, default_value = "default", value_name = "NAMESPACE", value_parser = super::run::namespace)]
     pub namespace: String,
 }
 

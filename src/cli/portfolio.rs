@@ -122,12 +122,19 @@ impl Portfolio {
     }
 }
 
+const RETRY: &str = "kubectl whatsapp retry ";
+
 /// Gathers what there is to say.
 pub fn report(object: &WhatsAppPortfolio, namespace: &str) -> Report {
     let nothing = WhatsAppPortfolioStatus::default();
     let status = object.seen().unwrap_or(&nothing);
     let name = object.metadata.name.clone().unwrap_or_default();
-    let line = |kind| seen(&status.conditions, kind).map(|seen| Line::new(kind, &seen, &name, namespace));
+    let line = |kind| {
+        let mut line = Line::new(kind, &seen(&status.conditions, kind)?, &name, namespace);
+        // What is told to the channels of a reason that both have gives consent to one of them.
+        line.remedy = line.remedy.map(|told| told.replace(RETRY, "kubectl whatsapp reconcile portfolio/"));
+        Some(line)
+    };
     Report {
         name: name.clone(),
         namespace: namespace.to_owned(),
@@ -205,4 +212,28 @@ pub fn text(report: &Report, now: Timestamp) -> Text {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_of_a_portfolio_names_it_and_gives_consent_to_no_channel() {
+        let told = |reason: &str| {
+            let condition = json!({"type": "Ready", "status": "False", "reason": reason, "message": "told", "lastTransitionTime": "2026-03-01T12:00:00Z"});
+            let object: WhatsAppPortfolio = serde_json::from_value(json!({
+                "apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": "WhatsAppPortfolio",
+                "metadata": {"name": "acme", "namespace": "shop"},
+                "spec": {"businessId": "1", "credentials": {"accessTokenSecretRef": {"name": "t", "key": "t"}}},
+                "status": {"conditions": [condition]},
+            }))
+            .expect("a portfolio");
+            report(&object, "shop").ready.and_then(|ready| ready.remedy).unwrap_or_default()
+        };
+        let mismatch = told("IdentityMismatch");
+        assert!(mismatch.contains("kubectl whatsapp reconcile portfolio/acme -n shop"), "{mismatch}");
+        assert!(!mismatch.contains("retry"), "{mismatch}");
+        assert!(!told("TokenInvalid").is_empty());
+    }
 }

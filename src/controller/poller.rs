@@ -93,7 +93,10 @@ async fn poll<G: Graph, C: Clock>(
     let is_day = ctx.accounts.takes_apps(of, day, ctx.signals.started);
     let wanted_apps = if needs_subscription { Apps::Needed } else { Apps::of_the_day(is_day.then_some(day)) };
     let read = read(&graph, &of.account, wanted_apps, (age, limits.fresh_portfolio), now);
-    let reading = read.await.map_err(Unread::Failed)?;
+    let (reading, is_told) = read.await.map_err(Unread::Failed)?;
+    if is_told {
+        ctx.accounts.took_apps(of, day);
+    }
     place.enter().await;
     let woken = ctx.accounts.compare(of, &reading, ctx.shell.clock.now());
     let mut is_at_rest = woken.is_empty() && !is_asked;
@@ -155,13 +158,14 @@ impl Apps {
     }
 }
 
+/// Gives back whether Meta told of the apps, or refused to, beside what was read.
 async fn read<G: Graph>(
     graph: &G,
     account: &AccountId,
     apps: Apps,
     (fresh_list, fresh_facts): (Duration, Duration),
     now: Timestamp,
-) -> Result<Reading, Failure> {
+) -> Result<(Reading, bool), Failure> {
     let fresh = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
     let list = graph.numbers(account, fresh(fresh_list), Urgency::Drift).await?;
     // What cannot be read now is as it was: the list alone may tell enough.
@@ -176,8 +180,12 @@ async fn read<G: Graph>(
     let subscribed = async {
         match apps {
             Apps::Needed => {}
-            Apps::Since(day) => return Ok(graph.subscribed(account, day, Urgency::Drift).await.ok()),
-            Apps::No => return Ok(None),
+            Apps::Since(day) => {
+                let read = graph.subscribed(account, day, Urgency::Drift).await;
+                let is_told = read.as_ref().err().is_none_or(Failure::is_answer);
+                return Ok((read.ok(), is_told));
+            }
+            Apps::No => return Ok((None, false)),
         }
         let read = match graph.subscribed(account, fresh(fresh_list), Urgency::Drift).await {
             Err(failure) if !failure.is_answer() => {
@@ -185,10 +193,11 @@ async fn read<G: Graph>(
             }
             read => read,
         };
-        read.map(Some)
+        read.map(|apps| (Some(apps), true))
     };
     let (facts, subscribed) = futures::join!(facts, subscribed);
-    Ok(Reading { list, account: facts?, subscribed: subscribed? })
+    let (subscribed, is_told) = subscribed?;
+    Ok((Reading { list, account: facts?, subscribed }, is_told))
 }
 
 /// What a failure is by, however Meta's words name the account.

@@ -191,6 +191,7 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
 
     async fn look(&self, state: &mut State<S::Graph>, place: &mut Seat<PortfolioRef>) -> Result<Next, Error> {
         let objects = Objects::<WhatsAppPortfolio>::new(&self.ctx.cluster.client, Some(&self.of.namespace));
+        let known = self.ctx.portfolios.uid(self.of);
         let portfolio = match bounded(objects.get(&self.of.name, Wanted::Live)).await {
             Ok(Stored(Ok(portfolio))) => portfolio,
             Ok(Stored(Err(invalid))) => {
@@ -210,6 +211,10 @@ impl<S: GraphSource, C: Clock> One<'_, S, C> {
             }
             Err(Failed::Gone(_)) => {
                 self.ctx.desk.remove(self.of);
+                // Its watch may be deaf, and nobody is served with the credential of what is gone.
+                if known.is_some_and(|uid| self.ctx.portfolios.remove_if(self.of, &uid)) {
+                    self.wake_channels(true);
+                }
                 return Ok(in_time(pace::LONGEST));
             }
             Err(error) => return Err(Error::Read(error)),

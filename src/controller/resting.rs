@@ -237,13 +237,20 @@ impl Accounts {
         self.lock().accounts.get(of)?.interval()
     }
 
-    /// Whether the subscribed apps of an account are to be read for the day that began then, which is once. What this term
+    /// Whether the subscribed apps of an account are to be read for the day that began then, until Meta told. What this term
     /// found at its start is in status, so it reads them on the next day; those of a number that is new since are not known.
     pub fn takes_apps(&self, of: &AccountOf, day: Timestamp, started: Timestamp) -> bool {
-        let mut inner = self.lock();
-        let Some(account) = inner.accounts.get_mut(of) else { return false };
+        let inner = self.lock();
+        let Some(account) = inner.accounts.get(of) else { return false };
         let is_new = account.newest > started && account.is_received.is_none();
-        (day > started || is_new) && account.apps_of.replace(day) != Some(day)
+        (day > started || is_new) && account.apps_of != Some(day)
+    }
+
+    /// Meta told of them on that day, or refused to.
+    pub fn took_apps(&self, of: &AccountOf, day: Timestamp) {
+        if let Some(account) = self.lock().accounts.get_mut(of) {
+            account.apps_of = Some(day);
+        }
     }
 
     /// Those to be woken now that the account was read: what they depend on changed, or they were not looked at for long.
@@ -557,7 +564,12 @@ mod tests {
     #[test]
     fn the_apps_of_an_account_are_read_once_for_each_of_its_days() {
         let (accounts, of) = two();
-        let takes = |day| accounts.takes_apps(&of, at(day), at(1_000));
+        let takes = |day| {
+            let takes = accounts.takes_apps(&of, at(day), at(1_000));
+            assert_eq!(takes, accounts.takes_apps(&of, at(day), at(1_000)), "until it was told");
+            accounts.took_apps(&of, at(day));
+            takes
+        };
         assert!(!takes(0), "what was known at the start is in status");
         assert!(takes(86_400) && !takes(86_400));
         assert!(takes(2 * 86_400) && !takes(2 * 86_400));
@@ -573,7 +585,9 @@ mod tests {
         let of = made("a", 1, 500, None);
         assert!(!accounts.takes_apps(&of, at(0), at(1_000)), "it was there before");
         made("b", 2, 2_000, None);
-        assert!(accounts.takes_apps(&of, at(0), at(1_000)) && !accounts.takes_apps(&of, at(0), at(1_000)));
+        assert!(accounts.takes_apps(&of, at(0), at(1_000)));
+        accounts.took_apps(&of, at(0));
+        assert!(!accounts.takes_apps(&of, at(0), at(1_000)));
         accounts.leave(&key("a"));
         accounts.leave(&key("b"));
         made("b", 2, 2_000, Some(true));

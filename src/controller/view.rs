@@ -114,6 +114,16 @@ impl<G: Clone> Portfolios<G> {
         slots.give_back();
     }
 
+    /// The object with this uid is gone, which its watch did not tell yet. Tells whether it was there.
+    pub fn remove_if(&self, of: &PortfolioRef, uid: &str) -> bool {
+        let mut slots = self.write();
+        let is_it = slots.get(of).is_some_and(|slot| *slot.uid == *uid);
+        if is_it {
+            slots.remove(of);
+        }
+        is_it
+    }
+
     /// Publishes what was found of the object with this uid; tells whether its channels have to know. A counter never
     /// wakes them. Of an object that was re-created meanwhile nothing is published.
     pub fn publish(&self, of: &PortfolioRef, uid: &str, view: PortfolioView, graph: Option<G>) -> bool {
@@ -276,6 +286,19 @@ mod tests {
             access: Arc::default(),
             throttled_until: None,
         }
+    }
+
+    #[test]
+    fn a_look_that_finds_nothing_takes_away_the_object_that_it_looked_for() {
+        let portfolios = Portfolios::<()>::default();
+        portfolios.filled();
+        portfolios.declare(&of(), "old", Arc::default());
+        assert!(portfolios.publish(&of(), "old", view(), Some(())));
+        assert!(portfolios.remove_if(&of(), "old") && !portfolios.remove_if(&of(), "old"));
+        assert_eq!(portfolios.state(&of(), "meta"), (PortfolioState::NotUsable, None));
+        portfolios.declare(&of(), "new", Arc::default());
+        assert!(!portfolios.remove_if(&of(), "old"), "it was made anew meanwhile");
+        assert_eq!(portfolios.uid(&of()).as_deref(), Some("new"));
     }
 
     #[test]

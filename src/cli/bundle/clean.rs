@@ -16,7 +16,7 @@ pub fn text(text: &str) -> String {
 }
 
 /// A text without what looks like a token of Meta's, an app secret or a proof: `EAA` and much behind it, or 32 hex digits
-/// and more in a row.
+/// and more in a row. What is called a trace id stays: the lines of one pass are found by it.
 fn without_tokens(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut clean = String::with_capacity(text.len());
@@ -24,9 +24,11 @@ fn without_tokens(text: &str) -> String {
     while let Some(start) = rest.find(is_part) {
         let end = rest[start..].find(|c| !is_part(c)).map_or(rest.len(), |end| start + end);
         let word = &rest[start..end];
-        let is_token = word.len() >= 20 && word.contains("EAA");
-        let is_hex = word.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 32);
         clean.push_str(&rest[..start]);
+        let key = clean.trim_end_matches(['=', ':', '"', '\\', ' ']);
+        let is_trace = word.len() == 32 && key.ends_with("trace_id");
+        let is_token = word.len() >= 20 && word.contains("EAA");
+        let is_hex = !is_trace && word.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 32);
         clean.push_str(if is_token || is_hex { GONE } else { word });
         rest = &rest[end..];
     }
@@ -102,6 +104,10 @@ mod tests {
                 "appsecret_proof=[redacted]&x=1",
             ),
             ("key-0123456789abcdef0123456789abcdef refused", "[redacted] refused"),
+            (
+                "{\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"a\":\"0af7651916cd43dd8448eb211c80319c\"}",
+                "{\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"a\":\"[redacted]\"}",
+            ),
             (
                 "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",
                 "name EAA Foods, uid 4f1c2a3e-aaaa-bbbb-cccc-0123456789ab",

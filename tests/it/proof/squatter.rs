@@ -127,7 +127,8 @@ async fn goes_over(world: &mut World, trick: Trick, accident: Accident, after: u
     if !matches!(accident, Accident::None) {
         return Ok(());
     }
-    // It stays so, and costs nothing.
+    // It stays so, and costs nothing, once it is told that nobody is subscribed to the account.
+    world.run_for(MINUTE * 15).await?;
     let (written, before) = (world.server.written_count(), writes(world).len());
     let theirs = reads_of_lists(world, THEIR_ACCOUNT);
     world.run_for(HOUR).await?;

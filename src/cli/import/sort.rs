@@ -64,10 +64,11 @@ pub fn sort(mut entries: Vec<Entry>) -> (Vec<Kept>, Vec<Left>) {
         }
     }
     let mut kept = Vec::new();
-    for (canonical, group) in groups {
+    for (canonical, mut group) in groups {
         let mut of_accounts: Vec<(Entry, E164)> = Vec::new();
+        group.sort_by_key(|(entry, _)| !entry.number.is_registered());
         for (entry, phone) in group {
-            // Of several in one account the operator takes the first by id.
+            // Of several in one account the operator takes one that is registered, else the first by id.
             match of_accounts.iter().find(|(first, _)| first.account == entry.account) {
                 Some((first, _)) => left.push(second(&entry, first)),
                 None => of_accounts.push((entry, phone)),
@@ -143,8 +144,8 @@ mod tests {
         let expected = told(entries.clone());
         assert_eq!(
             expected.0,
-            ["+12055550100 10", "+442079460000 14", "+553187654321 12"],
-            "registered before not, and the first by id within one account, as the operator takes it"
+            ["+12055550100 13", "+442079460000 14", "+553187654321 12"],
+            "registered before not, within one account as well, as the operator takes it"
         );
         assert_eq!(expected.1.len(), 2, "{:?}", expected.1);
         let mut turned = entries;

@@ -46,10 +46,11 @@ fn list_of<'a>(pass: &Pass<'a>, account: &AccountId) -> Option<&'a Searched> {
     pass.observed.search.iter().find(|searched| searched.account == *account)
 }
 
-/// The live entry: the one already known, else the first by id.
+/// The entry to act on: the one already known, else one that is registered, else the first by id.
 fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
     let live = searched.numbers.iter().filter(|number| !number.has_left());
-    live.min_by_key(|number| (Some(&number.id) != memory.number.as_ref(), number.id.clone())).cloned()
+    let is_known = |number: &Number| Some(&number.id) == memory.number.as_ref();
+    live.min_by_key(|number| (!is_known(number), !number.is_registered(), number.id.clone())).cloned()
 }
 
 /// The only entry that shows no digits, where Meta answered an add by saying that the account has the number, and no entry

@@ -583,6 +583,19 @@ fn a_number_that_appears_after_an_add_of_ours_is_added_and_any_other_is_adopted(
 }
 
 #[test]
+fn of_two_entries_of_a_number_in_its_account_the_registered_one_is_taken_until_one_is_known() {
+    let twin = |o: &mut Observed| {
+        let number = Number { id: "1".into(), ..crate::engine::fixture::new_number() };
+        o.search[0].numbers.insert(0, Arc::new(number));
+    };
+    let taken = |world: World| world.pass().memory.number;
+    assert_eq!(taken(world().registered().see(twin)), Some(NUMBER.into()));
+    assert_eq!(taken(world().number(|_| {}).see(twin)), Some("1".into()), "neither is registered");
+    let known = world().number(|_| {}).remember(|m| m.number = Some(NUMBER.into()));
+    assert_eq!(taken(known.see(twin)), Some(NUMBER.into()));
+}
+
+#[test]
 fn a_number_that_vanished_is_believed_gone_at_the_second_look_and_added_again_only_when_asked() {
     let once = world().own().pass().after(HOUR).without_number();
     let twice = once.clone().pass().after(MINUTE);

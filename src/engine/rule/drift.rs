@@ -29,7 +29,7 @@ use crate::engine::{
 /// read does not differ.
 pub fn diff(desired: &Desired, observed: &Observed, memory: &Memory, now: Timestamp) -> Vec<Drift> {
     let mut list = Vec::new();
-    let number = own_number(desired, observed);
+    let number = own_number(desired, observed, memory);
     if desired.management == Management::ObserveOnly {
         list.extend(onboarding(desired, observed, number));
     }
@@ -55,12 +55,14 @@ struct Difference {
     action: String,
 }
 
-fn own_number<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Number> {
+/// The entry that is known, whatever else the account lists for the number.
+fn own_number<'a>(desired: &Desired, observed: &'a Observed, memory: &Memory) -> Option<&'a Number> {
     let account = desired.account.as_ref().or_else(|| account_id(observed));
     let own = |a: &AccountId| account.is_none_or(|own| own == a);
-    let mut numbers =
+    let numbers =
         observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
-    numbers.find(|number: &&Number| !number.has_left())
+    let numbers = numbers.filter(|number: &&Number| !number.has_left());
+    numbers.min_by_key(|number| Some(&number.id) != memory.number.as_ref())
 }
 
 /// What a channel that only observes would do before anything else.
@@ -447,6 +449,17 @@ mod tests {
 
     fn fields(case: &Case) -> Vec<String> {
         diff(&case.desired, &case.observed, &case.memory, now()).into_iter().map(|d| d.field).collect()
+    }
+
+    #[test]
+    fn another_entry_of_the_number_that_is_listed_first_is_not_compared() {
+        let mut case = Case::ready();
+        case.desired.display_name = "Acme Matriz".into();
+        let own = fields(&case);
+        assert_eq!(own, ["displayName"]);
+        let twin = Number { id: "1".into(), verified_name: Field::Is("Acme Matriz".into()), ..fresh() };
+        case.observed.search[0].numbers.insert(0, std::sync::Arc::new(twin));
+        assert_eq!(fields(&case), own);
     }
 
     #[rstest]

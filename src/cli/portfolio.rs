@@ -131,7 +131,7 @@ pub fn report(object: &WhatsAppPortfolio, namespace: &str) -> Report {
     let name = object.metadata.name.clone().unwrap_or_default();
     let line = |kind| {
         let mut line = Line::new(kind, &seen(&status.conditions, kind)?, &name, namespace);
-        // What is told to the channels of a reason that both have gives consent to one of them.
+        // Channels have some of these reasons too, and `retry` takes channels only.
         line.remedy = line.remedy.map(|told| told.replace(RETRY, "kubectl whatsapp reconcile portfolio/"));
         Some(line)
     };

@@ -9,7 +9,7 @@ use crate::engine::{
         pass::{Gate, Pass, Seen, Stop},
         remedy, undecided,
     },
-    rule::{reach, say},
+    rule::{drift, reach, say},
     value::{
         action::Action,
         block::Block,
@@ -38,19 +38,14 @@ pub(super) fn see(pass: &Pass, memory: &Memory, account: AccountId) -> Gate<Seen
             return Err(Stop::block(remedy::unreadable_account(&account, &what, failure)));
         }
     };
-    let number = pick(memory, searched).or_else(|| held_already(pass, memory, searched));
+    let number = drift::entry(memory, searched.numbers.iter())
+        .cloned()
+        .or_else(|| held_already(pass, memory, searched));
     Ok(Seen { account, begun, number })
 }
 
 fn list_of<'a>(pass: &Pass<'a>, account: &AccountId) -> Option<&'a Searched> {
     pass.observed.search.iter().find(|searched| searched.account == *account)
-}
-
-/// The entry to act on: the one already known, else one that is registered, else the first by id.
-fn pick(memory: &Memory, searched: &Searched) -> Option<Arc<Number>> {
-    let live = searched.numbers.iter().filter(|number| !number.has_left());
-    let is_known = |number: &Number| Some(&number.id) == memory.number.as_ref();
-    live.min_by_key(|number| (!is_known(number), !number.is_registered(), number.id.clone())).cloned()
 }
 
 /// The only entry that shows no digits, where Meta answered an add by saying that the account has the number, and no entry

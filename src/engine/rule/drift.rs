@@ -4,6 +4,8 @@ pub use crate::engine::value::drift::{
     CALLBACK, Drift, NAME, PICTURE, PROFILE, SUBSCRIPTION, TIME_ZONE, USERNAME,
 };
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 
@@ -55,14 +57,18 @@ struct Difference {
     action: String,
 }
 
-/// The entry that is known, whatever else the account lists for the number.
+/// Of several entries of a number the one to act on: the one already known, else one that is registered, else the first by id.
+pub fn entry<'a>(memory: &Memory, numbers: impl Iterator<Item = &'a Arc<Number>>) -> Option<&'a Arc<Number>> {
+    let live = numbers.filter(|number| !number.has_left());
+    let is_known = |number: &Number| Some(&number.id) == memory.number.as_ref();
+    live.min_by_key(|number| (!is_known(number), !number.is_registered(), number.id.clone()))
+}
+
 fn own_number<'a>(desired: &Desired, observed: &'a Observed, memory: &Memory) -> Option<&'a Number> {
     let account = desired.account.as_ref().or_else(|| account_id(observed));
     let own = |a: &AccountId| account.is_none_or(|own| own == a);
-    let numbers =
-        observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers).map(AsRef::as_ref);
-    let numbers = numbers.filter(|number: &&Number| !number.has_left());
-    numbers.min_by_key(|number| Some(&number.id) != memory.number.as_ref())
+    let numbers = observed.search.iter().filter(|s| own(&s.account)).flat_map(|s| &s.numbers);
+    entry(memory, numbers).map(AsRef::as_ref)
 }
 
 /// What a channel that only observes would do before anything else.
@@ -458,8 +464,10 @@ mod tests {
         let own = fields(&case);
         assert_eq!(own, ["displayName"]);
         let twin = Number { id: "1".into(), verified_name: Field::Is("Acme Matriz".into()), ..fresh() };
-        case.observed.search[0].numbers.insert(0, std::sync::Arc::new(twin));
+        case.observed.search[0].numbers.insert(0, Arc::new(twin));
         assert_eq!(fields(&case), own);
+        case.memory.number = None;
+        assert_eq!(fields(&case), own, "the registered one");
     }
 
     #[rstest]

@@ -109,7 +109,9 @@ async fn who_is_not_told_to_work_knows_everything_and_does_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_is_started_and_stopped_many_times_and_nothing_is_done_twice() {
     let rig = Rig::with_portfolio("terms").await;
-    let replica = Replica::start(&rig).await;
+    // A term that ends before a call left costs this pause each time.
+    let limits = Limits { not_sent_pause: Duration::from_secs(2), ..Limits::default() };
+    let replica = Replica::start_by(&rig, Arc::new(SystemClock), limits).await;
     let told = replica.told.clone();
     let over = CancellationToken::new();
     let turning = tokio::spawn({

@@ -478,7 +478,10 @@ fn pace(pace: &Pace, standing: Option<&v1::Pace>) -> v1::Pace {
     }
 }
 
+/// Words that this version does not know stay, as long as it takes them for what it would write now.
 fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
+    let same_outcome = standing.filter(|standing| standing.outcome.cautious() == entry.outcome);
+    let same_cause = standing.filter(|standing| cause_from(standing) == entry.cause);
     let (cause, consent) = match &entry.cause {
         Cause::Automatic => (v1::Cause::Automatic, None),
         Cause::SendCode(value) => (v1::Cause::SendCode, Some(value)),
@@ -489,8 +492,8 @@ fn entry(entry: &Entry, standing: Option<&v1::Entry>) -> v1::Entry {
     v1::Entry {
         id: bounded(entry.id.clone(), 128),
         at: raised(entry.at),
-        outcome: entry.outcome.into(),
-        cause: cause.into(),
+        outcome: same_outcome.map_or_else(|| entry.outcome.into(), |standing| standing.outcome.clone()),
+        cause: same_cause.map_or_else(|| cause.into(), |standing| standing.cause.clone()),
         consent: consent.map(|value| bounded(value.clone(), CONSENT_LENGTH)),
         subject: some(entry.subject.as_ref(), 512),
         settle_until: entry.settle_until.map(raised),

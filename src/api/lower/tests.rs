@@ -1128,6 +1128,28 @@ fn a_long_message_stands_in_ready_and_on_its_cause_and_is_named_elsewhere() {
 }
 
 #[test]
+fn a_word_of_a_newer_version_stays_in_attempts_that_are_kept() {
+    let entry = |id: &str, outcome: &str, cause: &str| json!({"id": id, "at": "2026-10-01T00:00:00Z", "outcome": outcome, "cause": cause});
+    let stands = json!({"codes": [
+        entry("1", "Forwarded", "SendCode"), entry("2", "Accepted", "Foreseen"), entry("3", "Accepted", "SendCode"),
+    ]});
+    let stands = stands.to_string();
+    let mut known = crate::api::lower::attempts(&stands).expect("attempts");
+    let written = |known: &Ledger| {
+        serde_json::from_str::<serde_json::Value>(&crate::api::lower::attempts_text(known, Some(&stands)))
+            .expect("JSON")
+    };
+    known.codes[2].outcome = EntryOutcome::Refused;
+    let codes = written(&known)["codes"].clone();
+    let words = |n: usize| [codes[n]["outcome"].clone(), codes[n]["cause"].clone()];
+    assert_eq!(words(0), [json!("Forwarded"), json!("SendCode")]);
+    assert_eq!(words(1), [json!("Accepted"), json!("Foreseen")]);
+    assert_eq!(words(2), [json!("Refused"), json!("SendCode")], "what is known by now is written");
+    known.codes[0].outcome = EntryOutcome::Refused;
+    assert_eq!(written(&known)["codes"][0]["outcome"], "Refused", "what happened since is written");
+}
+
+#[test]
 fn of_attempts_that_were_refused_with_the_same_words_the_newest_has_them() {
     let entry = |id: &str, message: &str| Entry {
         id: id.into(),

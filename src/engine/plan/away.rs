@@ -625,12 +625,13 @@ fn depended_on(
     seen: &Seen,
     since: Timestamp,
 ) -> Gate<Option<String>> {
-    let is_foreign = match &number.webhook {
+    let is_foreign = |url: &Option<String>| url.as_deref().is_some_and(|url| !is_own(pass, memory, url));
+    let (of_number, of_account) = match &number.webhook {
         Field::Refused => return Ok(Some("Meta does not let this app read where the webhook points".into())),
-        Field::Absent => false,
-        Field::Is(shown) => shown.number.as_deref().is_some_and(|url| !is_own(pass, memory, url)),
+        Field::Absent => (false, false),
+        Field::Is(shown) => (is_foreign(&shown.number), is_foreign(&shown.account)),
     };
-    if is_foreign {
+    if of_number {
         return Ok(Some("the number has a webhook override that is not of this object".into()));
     }
     match &pass.observed.subscribed {
@@ -646,6 +647,11 @@ fn depended_on(
         return Ok(None);
     }
     let unsaid = "and spec.acknowledge does not name DeregisterSharedNumber";
+    if of_account {
+        return Ok(Some(format!(
+            "the account has a webhook override, to which the number's messages go, that is not of this object, {unsaid}"
+        )));
+    }
     let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
     if !ids.is_empty() {
         return Ok(Some(format!("other apps are subscribed to the account ({}), {unsaid}", ids.join(", "))));

@@ -119,8 +119,8 @@ fn place(pass: &Pass, view: &PortfolioView, account: &AccountId) -> String {
     }
 }
 
-/// The number is live under another id in another account in reach. Registering it here would take it away from whoever
-/// sends with it there.
+/// The number is live under another id in an account in reach. Registering it here would take it away from whoever sends
+/// with it there.
 pub(super) fn live_elsewhere(
     pass: &Pass,
     view: &PortfolioView,
@@ -131,8 +131,9 @@ pub(super) fn live_elsewhere(
     Some(Block::new(
         Reason::NumberLiveElsewhere,
         format!(
-            "{} is live in {place}, and registering it in account {} takes it away from there; create the channel anew with that accountId, or have the number deregistered there; to take it over, run {} for a code and {} for the registration",
+            "{} is live in {place}, and registering the entry {} in account {} takes it away from there; create the channel anew with that accountId, which takes up the entry that is live, or have the number deregistered there; to take it over, run {} for a code and {} for the registration",
             pass.desired.number,
+            number.id,
             seen.account,
             pass.command("send-code"),
             pass.command("retry")
@@ -140,16 +141,23 @@ pub(super) fn live_elsewhere(
     ))
 }
 
-/// The other account in reach in which the number is live under another id.
+/// The account in reach in which the number is live under another id: the own one too. Digits tell nobody which entry is meant
+/// (recorded answers, 5.10).
 pub(super) fn twin(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Number) -> Option<String> {
-    let is_twin = |other: &Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
-    let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);
-    let hit = others.find(|searched| searched.numbers.iter().any(is_twin))?;
-    Some(place(pass, view, &hit.account))
+    let is_twin = |other: &&Arc<Number>| other.id != number.id && !other.has_left() && other.is_registered();
+    pass.observed.search.iter().find_map(|searched| {
+        let other = searched.numbers.iter().find(is_twin)?;
+        let is_named = searched.account == seen.account
+            || reach::is_granted(view, &pass.desired.namespace, &searched.account);
+        Some(match is_named {
+            true => format!("account {} under the id {}", searched.account, other.id),
+            false => place(pass, view, &searched.account),
+        })
+    })
 }
 
 /// The other account in reach whose messages end with this number's registration: it has the same entry, as an account of
-/// another partner of the number has, or the number is live there under another id.
+/// another partner of the number has, or the number is live under another id, there or in its own.
 pub(super) fn sharer(pass: &Pass, view: &PortfolioView, seen: &Seen, number: &Number) -> Option<String> {
     let is_same = |other: &Arc<Number>| other.id == number.id && !other.has_left();
     let mut others = pass.observed.search.iter().filter(|searched| searched.account != seen.account);

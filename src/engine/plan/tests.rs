@@ -3116,7 +3116,8 @@ fn a_number_that_is_live_in_another_account_too_is_not_registered_once_more_by_i
     check(vec![
         ("the same entry there", other(|n| n.id = NUMBER.into()), "Register"),
         ("it left that account", other(|n| n.status = Field::Is(NumberStatus::Migrated)), "Register"),
-        ("another entry of its own account", here(), "Register"),
+        ("another entry of its own account", here(), "Rest"),
+        ("another entry of its own account, asked", here().desire(retry("1")), "Register"),
         ("not live there", twin(false), "Register"),
         ("live there", twin(true), "Rest"),
         ("live there, asked", twin(true).desire(retry("1")), "Register"),
@@ -3124,6 +3125,8 @@ fn a_number_that_is_live_in_another_account_too_is_not_registered_once_more_by_i
     let (reason, message) = name_says(&twin(true));
     assert_eq!(reason, Reason::NameNotLive);
     assert!(message.contains(OTHER_ACCOUNT) && message.contains("takes it away"), "{message}");
+    let (_, message) = name_says(&here());
+    assert!(message.contains(&format!("account {ACCOUNT} under the id 777")), "{message}");
 }
 
 /// A look that did not get what waits beside the live name.

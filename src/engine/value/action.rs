@@ -155,9 +155,9 @@ actions! {
         "Two channels have the same number.",
         "Delete one of the two channels. Where you may not see the other one, delete this one, or ask whoever runs the operator.";
     ConfirmTakeover: ClusterUser,
-        "The number is live in another account, and would be taken away from there.",
-        "Create the channel anew with that accountId; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.",
-        destroys "whoever sends with the number from the other account can no longer send with it";
+        "The number is live under another id, in another account or in its own, and would be taken away from there.",
+        "Create the channel anew with that accountId, which takes up the entry that is live; or take the number over with kubectl whatsapp send-code NAME for the code and kubectl whatsapp retry NAME for the registration.",
+        destroys "whoever sends with the number from the other account, or by its other id, can no longer send with it";
     Retry: ClusterUser,
         "Something failed that is tried again only when a person asks.",
         "Remove the cause that the message names; then run kubectl whatsapp retry NAME.";

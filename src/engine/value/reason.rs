@@ -739,8 +739,8 @@ reasons! {
         "The number is in another account; adding it here would not move it.",
         "Create the channel anew with that account in accountId; or have the number shared with this account, or registered in it, by those who have it now.";
     NumberLiveElsewhere: Person, REGISTER, ConfirmTakeover at Numbers,
-        "The number is live in another account in reach, and registering it here takes it away from there.",
-        "Create the channel anew with that account in accountId, or have the number deregistered there; to take it over: kubectl whatsapp send-code NAME for the code, and kubectl whatsapp retry NAME for the registration.";
+        "The number is live under another id, in another account in reach or in its own, and registering this entry takes it away from there.",
+        "Create the channel anew with that account in accountId, which takes up the entry that is live, or have the number deregistered there; to take it over: kubectl whatsapp send-code NAME for the code, and kubectl whatsapp retry NAME for the registration.";
     NumberOnPremises: Stalled, REGISTER, ConnectInApp,
         "Meta shows the number with the platform ON_PREMISE. That API ended in 2025; the word is shown for numbers of the WhatsApp Business app.",
         "To keep it in the app: set connection to Coexistence, and connect it in the app. To use it without the app: have it leave the app first, which ends its account and its chats there.";

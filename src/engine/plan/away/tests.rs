@@ -11,7 +11,7 @@ use crate::engine::{
         failure::{Class, Failure},
         id::{Fact, Field, NumberStatus, PlatformType},
         memory::{Entry, EntryOutcome, Intent, Memory, Origin, Registration},
-        observed::{Claim, ListState, OtherApp, PortfolioState, Searched},
+        observed::{Claim, ListState, OtherApp, PortfolioState, Searched, WebhookConfiguration},
         portfolio::{Hold, Reach},
         reason::Reason,
         step::{Cause, StepKind},
@@ -133,6 +133,14 @@ fn what_is_not_of_this_object_stays() {
     let shared = |world: World| {
         world.see(|o| o.other_apps = [OtherApp { id: "200000000000009".into(), name: None }].into())
     };
+    // What the account has counts again once the number's own override is away.
+    let gathered = |url: Option<&str>| {
+        let account = url.map(str::to_owned);
+        deregister().number(|n| {
+            let shown = WebhookConfiguration { account, ..WebhookConfiguration::default() };
+            n.webhook = Field::Is(shown.into());
+        })
+    };
     let beside_meta = |world: World, more: &[&str]| {
         let names = ["WA DevX Webhook Events 1P App"].into_iter().chain(more.iter().copied());
         let apps = names.zip(1..).map(|(name, id)| OtherApp {
@@ -168,6 +176,13 @@ fn what_is_not_of_this_object_stays() {
             shared(deregister()).desire(|d| d.deletion.may_deregister_shared = true),
             "Deregister",
         ),
+        ("the account has an override", gathered(Some("https://other.example/wa")), "LeftAtMeta"),
+        (
+            "the account has an override, acknowledged",
+            gathered(Some("https://other.example/wa")).desire(|d| d.deletion.may_deregister_shared = true),
+            "Deregister",
+        ),
+        ("the account has one that goes where this object's went", gathered(Some(HOOK)), "Deregister"),
         ("shared with Meta's own app alone", beside_meta(deregister(), &[]), "Deregister"),
         ("shared with Meta's own app and another", beside_meta(deregister(), &["Acme CRM"]), "LeftAtMeta"),
         ("in the app", deregister().number(|n| n.is_on_biz_app = Field::Is(true)), "LeftAtMeta"),
@@ -194,6 +209,7 @@ fn what_is_not_of_this_object_stays() {
         ),
     ]);
     assert!(message(&shared(deregister())).contains("200000000000009"));
+    assert!(message(&gathered(Some("https://other.example/wa"))).contains("DeregisterSharedNumber"));
     let many = message(&beside_meta(deregister(), &["A", "B", "C", "D"]));
     assert!(many.contains("(200000000000002, 200000000000003, 200000000000004)"), "the first three: {many}");
     // Nobody is told to do by hand what the operator does not do for a reason.

@@ -1,8 +1,8 @@
 //! The operator in this process, told to work and to stop again and again: what there is stays known, what is worked on is of
 //! one term, and nothing is done twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -162,6 +162,44 @@ impl Clock for Jumping {
     fn now(&self) -> Timestamp {
         Timestamp::now() + SignedDuration::from_secs(self.0.load(Ordering::Relaxed))
     }
+}
+
+/// A clock that fails once it is told to, in every task but one.
+#[derive(Default)]
+struct Failing {
+    fails: AtomicBool,
+    spared: OnceLock<tokio::task::Id>,
+}
+
+impl Clock for Failing {
+    fn now(&self) -> Timestamp {
+        let is_spared = tokio::task::try_id() == self.spared.get().copied();
+        assert!(is_spared || !self.fails.load(Ordering::Relaxed), "the clock fails");
+        Timestamp::now()
+    }
+}
+
+/// A part that is gone leaves the others working on what nobody tells them of: a new process is better than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_fails_ends_the_operator_and_is_named() {
+    let rig = Rig::with_portfolio("fallen").await;
+    for (n, (while_told, fallen)) in
+        [(MayWork::No, "the watch of channels"), (MayWork::Always, "the tidying")].into_iter().enumerate()
+    {
+        let clock = Arc::new(Failing::default());
+        let replica = Replica::start_by(&rig, clock.clone(), Limits::default()).await;
+        clock.spared.set(replica.running.id()).expect("once");
+        replica.until_ready().await;
+        clock.fails.store(true, Ordering::Relaxed);
+        replica.told.send_replace(while_told);
+        if !while_told.holds() {
+            rig.channel(&format!("support-{n}"), NUMBER, json!({})).await;
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(60), replica.running).await;
+        let Ok(Ok(Err(error))) = ended else { panic!("told {while_told:?}: {ended:?}") };
+        assert_eq!(error.to_string(), format!("{fallen} ended by itself"), "told {while_told:?}");
+    }
+    assert!(rig.sandbox.calls().is_empty());
 }
 
 /// Does what a person does for a channel whose status asks for a code, until it is ready.

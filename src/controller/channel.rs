@@ -80,7 +80,7 @@ const SHORTLY: Duration = Duration::from_secs(1);
 /// three times as much, and the API server has only so much time.
 const AFTER_FIRST: Duration = Duration::from_secs(2);
 
-/// Until the list of an account is there that a crowd of new channels needs.
+/// The list of an account that a crowd of new channels needs is waited for no longer than this.
 const GIVES_WAY: Duration = Duration::from_millis(500);
 
 /// A number whose claim another channel may lose is looked for this often. Whatever that one does to be looked at again,
@@ -368,12 +368,12 @@ async fn reconcile<G: Graph, C: Clock>(
 }
 
 /// Whether what a first look needs was read already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum AtHand {
     Yes,
     No,
-    /// A list is read for it.
-    Wished,
+    /// The list of this account is read for it.
+    Wished(AccountOf),
 }
 
 /// One reconcile at a time of an object, and its place in the queue.
@@ -604,12 +604,12 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         // Those of the crowd that come after this one find their lists then.
         let crowd = self.ctx.newcomers.take_accounts(&desired.portfolio).into_iter();
         let in_reach = |of: &AccountOf| look.accounts.iter().any(|wanted| wanted.account == of.account);
-        let accounts = &self.ctx.signals.accounts;
-        for of in std::iter::once(of(&target.account)).chain(crowd.filter(in_reach)) {
+        let (accounts, own) = (&self.ctx.signals.accounts, of(&target.account));
+        for of in std::iter::once(own.clone()).chain(crowd.filter(in_reach)) {
             accounts.know(&of, || of.lane());
             accounts.ask(&of, Urgency::Drift);
         }
-        AtHand::Wished
+        AtHand::Wished(own)
     }
 
     /// The first status of a new channel, where no look can write it.
@@ -623,8 +623,12 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
     ) -> Result<Next, Error> {
         // Others of the crowd stand before it anyway, and the list may well be there when they had their turn.
         let is_in_crowd = || self.ctx.signals.channels.is_crowded(Urgency::Edit);
-        if at_hand == AtHand::Wished && is_in_crowd() && !self.state.soft().gave_way {
+        if let AtHand::Wished(of) = at_hand
+            && is_in_crowd()
+            && !self.state.soft().gave_way
+        {
             self.state.soft().gave_way = true;
+            self.ctx.newcomers.waits(self.key, of);
             self.ctx.newcomers.give_back(self.key, channel);
             if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
                 self.ctx.newcomers.forget(self.key);
@@ -1274,7 +1278,9 @@ mod tests {
         let one = One { ctx: &ctx, key: &key, uid: "1", state: &state, class: Urgency::Edit };
         let asked = || {
             let ours = Claim::Ours { act_from: None };
-            assert_eq!(one.is_at_hand(&desired, &ours, &portfolio, Some(&graph)), AtHand::Wished);
+            let at_hand = one.is_at_hand(&desired, &ours, &portfolio, Some(&graph));
+            let of = AccountOf { portfolio: desired.portfolio.clone(), account: "30000".into() };
+            assert_eq!(at_hand, AtHand::Wished(of));
             ctx.signals.accounts.depths().iter().map(|(_, standing)| standing).sum::<usize>()
         };
         // 30002 has no new channel, and 99999 is not in reach. Nobody is asked twice.

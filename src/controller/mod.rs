@@ -199,6 +199,7 @@ where
     tasks.begin("the writing of late outcomes", |pulse| async move { own.run(|| pulse.beat()).await });
     let held = election.map(|(election, told)| {
         health.missing_part(lead::PART, &format!("the {} was not read yet", election.named()));
+        let last = told.clone();
         let candidate = Candidate {
             leases: election.lease(&client),
             election: election.clone(),
@@ -213,7 +214,7 @@ where
             }
             candidate.run(&pulse).await;
         });
-        (election.lease(&client), election)
+        (election.lease(&client), election, last)
     });
     metrics.leads(held.is_none());
     let asked = OnceLock::new();
@@ -240,7 +241,9 @@ where
     drop(work);
     tasks.end().await;
     // Only now: until here what was begun was still on its way.
-    if let Some((lease, election)) = &held {
+    if let Some((lease, election, told)) = &held {
+        // What did not end in its time begins no call any more: the next holder may.
+        told.send_replace(MayWork::No);
         lead::release(lease, election).await;
     }
     metrics.leads(false);

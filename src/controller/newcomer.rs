@@ -31,6 +31,8 @@ struct Kept {
     bytes: usize,
     /// Accounts that new channels name, until a first pass was made there.
     accounts: BTreeSet<AccountOf>,
+    /// Who gave way until the list of an account is there.
+    waiting: BTreeMap<AccountOf, Vec<Key>>,
 }
 
 struct Shown {
@@ -100,6 +102,19 @@ impl Newcomers {
         if is_plain(&channel) {
             self.kept().keep(key, Cow::Owned(channel));
         }
+    }
+
+    /// A pass gave way until this account's list is there. Of those beyond the most that are kept, time alone is waited for.
+    pub fn waits(&self, key: &Key, of: AccountOf) {
+        let mut kept = self.kept();
+        if kept.waiting.values().map(Vec::len).sum::<usize>() < MOST {
+            kept.waiting.entry(of).or_default().push(key.clone());
+        }
+    }
+
+    /// The account's list is there, or will not come: all who wait for it.
+    pub fn take_waiting(&self, of: &AccountOf) -> Vec<Key> {
+        self.kept().waiting.remove(of).unwrap_or_default()
     }
 
     /// For one pass; the next one reads the object.
@@ -210,6 +225,22 @@ mod tests {
         newcomers.give_back(&key("support"), new());
         let kept = newcomers.take(&key("support"), "u-1").expect("it is kept");
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"), "what the watch showed later");
+    }
+
+    #[test]
+    fn those_that_gave_way_for_a_list_are_told_once_and_a_crowd_of_them_is_bounded() {
+        let newcomers = Newcomers::default();
+        let of = |account: &str| AccountOf { portfolio: acme(), account: account.into() };
+        for n in 0..MOST {
+            newcomers.waits(&key(&format!("c{n}")), of(["300", "301"][n % 2]));
+        }
+        newcomers.waits(&key("one-more"), of("302"));
+        assert_eq!(newcomers.take_waiting(&of("302")), []);
+        let even = newcomers.take_waiting(&of("300"));
+        assert_eq!((even.len(), &even[1]), (MOST / 2, &key("c2")), "first come first");
+        assert_eq!(newcomers.take_waiting(&of("300")), []);
+        newcomers.waits(&key("one-more"), of("302"));
+        assert_eq!(newcomers.take_waiting(&of("302")), [key("one-more")]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub async fn work<G: Graph, C: Clock>(ctx: Arc<Context<G, C>>, turn: Turn<Accoun
         Ok(after) => after,
         Err(why) => ctx.unread(&of, &why),
     };
+    ctx.serve_waiting(&of);
     if after.is_none() {
         let accounts = &ctx.signals.accounts;
         accounts.forget(&of);
@@ -94,6 +95,7 @@ async fn poll<G: Graph, C: Clock>(
     let wanted_apps = if needs_subscription { Apps::Needed } else { Apps::of_the_day(is_day.then_some(day)) };
     let read = read(&graph, &of.account, wanted_apps, (age, limits.fresh_portfolio), now);
     let (reading, is_told) = read.await.map_err(Unread::Failed)?;
+    ctx.serve_waiting(of);
     if is_told {
         ctx.accounts.took_apps(of, day);
     }
@@ -209,6 +211,13 @@ fn cause(failure: &Failure) -> String {
 }
 
 impl<G: Graph, C: Clock> Context<G, C> {
+    /// New channels that gave way for the list of this account come to their first pass.
+    fn serve_waiting(&self, of: &AccountOf) {
+        for key in self.newcomers.take_waiting(of) {
+            self.signals.channels.ask(&key, Urgency::Edit);
+        }
+    }
+
     /// How long until an account of which the list was begun then is read again.
     fn next_list(&self, of: &AccountOf, begun: Timestamp) -> Duration {
         let (every, now) = (self.shell.limits.fresh_list, self.shell.clock.now());
@@ -357,6 +366,9 @@ mod tests {
             of = Some(account);
         }
         let of = of.expect("an account");
+        let late = Key { namespace: "shop".into(), name: "late".into() };
+        channels.know(&late, || of.lane());
+        ctx.newcomers.waits(&late, AccountOf::clone(&of));
         sandbox.advance(Duration::from_secs(600));
         let accounts = ctx.signals.accounts.clone();
         accounts.know(&of, || of.lane());
@@ -365,7 +377,7 @@ mod tests {
         let standing = || channels.depths().iter().map(|(_, standing)| standing).sum::<usize>();
         let is_read = || sandbox.calls().iter().any(|call| call.path.ends_with("/whatsapp_business_profile"));
         let woken = async {
-            while standing() < 3 {
+            while standing() < 4 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -373,6 +385,8 @@ mod tests {
             () = polling => {}
             () = woken => {}
         }
+        let edits = channels.depths().iter().find(|(class, _)| *class == Urgency::Edit).map(|(_, n)| *n);
+        assert_eq!(edits, Some(1), "a new channel that waited for the list has its turn as any new one has");
         assert!(!is_read(), "no profile was answered by then: {:?}", sandbox.calls());
         stop.cancel();
     }

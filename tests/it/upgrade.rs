@@ -195,11 +195,15 @@ fn forgotten(before: &Value, after: &Value) -> Vec<String> {
     found
 }
 
-/// A status that today's operator wrote, without what only today's schema names.
+/// What the schema before names, of a status that today's operator wrote.
+fn under((_, crd): (&str, &str), status: &Value) -> Value {
+    let crd = yaml(crd);
+    fits(crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").expect("a status"), status)
+}
+
+/// The status of a channel without what only today's schema names, and with a drift as it was told then.
 fn of_the_version_before(status: &Value) -> Value {
-    let crd = yaml(BEFORE[0].1);
-    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").expect("a status");
-    let mut status = fits(schema, status);
+    let mut status = under(BEFORE[0], status);
     let drift =
         json!([{"field": "profile.about", "desired": "Hello", "observed": "Hi", "action": "it is written"}]);
     status["drift"] = drift;
@@ -265,6 +269,11 @@ async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_
     assert_eq!(older["status"], written, "its schema takes it whole");
     let per_member = owned(&older);
     assert!(!per_member["f:memory"]["f:ledger"].is_null(), "owned member by member: {per_member}");
+    let looked_at = rig.get_of("wap", "acme").await["status"].take();
+    let mut portfolio = under(BEFORE[1], &looked_at);
+    portfolio["name"] = json!("What it was called before");
+    rig.write_status("wap", "acme", &portfolio).await.expect("the version before wrote it");
+    assert_eq!(rig.get_of("wap", "acme").await["status"], portfolio, "its schema takes it whole");
     let left = left();
     for one in &left {
         rig.apply(&json!({
@@ -313,6 +322,12 @@ async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_
         assert!(found.is_empty(), "{}: {found:#?}", one.name);
         assert_eq!(looked["status"]["stage"], one.status["stage"], "{}", one.name);
     }
+    let again = |status: &Value| {
+        condition(status, "Ready").is_some_and(|ready| ready["status"] == "True")
+            && status["name"] == looked_at["name"]
+            && status["accounts"] == looked_at["accounts"]
+    };
+    rig.until_of("wap", "acme", "a status of its own", Duration::from_secs(60), again).await;
     let again: Vec<_> = rig.sandbox.effects().split_off(effects);
     assert!(
         !again.iter().any(|e| !matches!(e.what, What::ProfileWritten { .. })),
@@ -333,4 +348,5 @@ async fn an_object_of_the_older_schema_is_read_and_reconciled_and_nothing_of_it_
     rig.write_status("wac", "support", &written)
         .await
         .expect("today's schema takes what the version before writes");
+    rig.write_status("wap", "acme", &portfolio).await.expect("of a portfolio, too");
 }

@@ -172,6 +172,15 @@ impl Somebody {
         );
         let alone = ["--set", "rbac.aggregate=false"];
         self.helm(&[&install[..], &some, &alone].concat()).expect("nothing of the cluster's");
+        let third = [&["install", "third", chart, "--namespace", "ops"][..], &install[5..], &alone].concat();
+        let told = self.helm(&[&third[..], &some].concat()).expect_err("both would work on one channel");
+        let taken = "Another release watches these namespaces, or a part by labels: RoleBinding shop/wa-whatsapp-operator of release shop/wa.";
+        assert!(told.contains(taken), "{told}");
+        for apart in ["namespaces={default}", "watchLabelSelector=tier=c"] {
+            self.helm(&[&third[..], &some, &["--set", apart]].concat())
+                .unwrap_or_else(|told| panic!("{apart}: {told}"));
+            self.uninstall("third", "ops").await;
+        }
         self.uninstall("wa", "shop").await;
     }
 

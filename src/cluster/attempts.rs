@@ -177,8 +177,8 @@ fn not_kept(error: Failed) -> NotKept {
     }
 }
 
-/// What a person does about one that cannot be understood.
-const MEND: &str =
+/// What a person does about one that cannot be understood: the end of each text about that.
+pub const MEND: &str =
     "put back what stood there, or delete the ConfigMap: then attempts of earlier channels count as none";
 
 /// What is wrong with the ConfigMap, and what to do.
@@ -188,7 +188,7 @@ fn unreadable(name: &str, why: &Why) -> String {
             "ConfigMap {name} has more than {} KiB under its key {KEY}, and the operator never writes that much; {MEND}",
             MOST_OBJECT / 1_024
         ),
-        Why::Unparsed(why) => format!("ConfigMap {name} does not parse: {why}"),
+        Why::Unparsed(why) => format!("ConfigMap {name} does not parse: {why}; {MEND}"),
     }
 }
 

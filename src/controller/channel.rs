@@ -1285,6 +1285,27 @@ mod tests {
         };
         // 30002 has no new channel, and 99999 is not in reach. Nobody is asked twice.
         assert_eq!((asked(), asked()), (2, 2));
+
+        // In a crowd it waits for the list, once.
+        let mut channel: WhatsAppChannel = serde_json::from_value(new_channel()).expect("a channel");
+        channel.metadata.uid = Some("1".into());
+        ctx.claims.apply(&key, claimant(&channel), ctx.shell.clock.now());
+        let lane = lane(&channel, &desired.portfolio).0;
+        for n in 0..10_000 {
+            let other = Key { namespace: "shop".into(), name: format!("c{n}").as_str().into() };
+            ctx.signals.channels.know(&other, || lane.clone());
+            ctx.signals.channels.ask(&other, Urgency::Edit);
+            if ctx.signals.channels.is_crowded(Urgency::Edit) {
+                break;
+            }
+        }
+        let of = AccountOf { portfolio: desired.portfolio.clone(), account: "30000".into() };
+        let records = ChannelRecords::new(&ctx.cluster.client, "shop", &key.name, "1");
+        let version = live(&channel).version;
+        let next = one.begin(&records, channel, &version, &desired, AtHand::Wished(of.clone())).await;
+        assert_eq!(next.ok(), Some(Next::after(GIVES_WAY, Urgency::Edit)));
+        let woken = ctx.newcomers.take_waiting(&of);
+        assert_eq!(woken, [key], "the poller of the account wakes it");
     }
 
     /// With one value of `retry`, as it stands after somebody applied its file again: who owns it tells of no time before.

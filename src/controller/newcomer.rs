@@ -31,8 +31,9 @@ struct Kept {
     bytes: usize,
     /// Accounts that new channels name, until a first pass was made there.
     accounts: BTreeSet<AccountOf>,
-    /// Who gave way until the list of an account is there.
-    waiting: BTreeMap<AccountOf, Vec<Key>>,
+    /// Who gave way until the list of which account is there; who came first, stands first.
+    waiting: BTreeMap<Key, (u64, AccountOf)>,
+    waited: u64,
 }
 
 struct Shown {
@@ -76,7 +77,9 @@ impl Newcomers {
     }
 
     pub fn forget(&self, key: &Key) {
-        self.kept().remove(key);
+        let mut kept = self.kept();
+        kept.remove(key);
+        kept.waiting.remove(key);
     }
 
     /// A first pass in this account was made.
@@ -107,19 +110,32 @@ impl Newcomers {
     /// A pass gave way until this account's list is there. Of those beyond the most that are kept, time alone is waited for.
     pub fn waits(&self, key: &Key, of: AccountOf) {
         let mut kept = self.kept();
-        if kept.waiting.values().map(Vec::len).sum::<usize>() < MOST {
-            kept.waiting.entry(of).or_default().push(key.clone());
+        if kept.waiting.len() < MOST {
+            kept.waited += 1;
+            let number = kept.waited;
+            kept.waiting.insert(key.clone(), (number, of));
         }
     }
 
     /// The account's list is there, or will not come: all who wait for it.
     pub fn take_waiting(&self, of: &AccountOf) -> Vec<Key> {
-        self.kept().waiting.remove(of).unwrap_or_default()
+        let mut taken = Vec::new();
+        self.kept().waiting.retain(|key, (number, waits)| {
+            let is_other = waits != of;
+            if !is_other {
+                taken.push((*number, key.clone()));
+            }
+            is_other
+        });
+        taken.sort_unstable();
+        taken.into_iter().map(|(_, key)| key).collect()
     }
 
-    /// For one pass; the next one reads the object.
+    /// For one pass, which waits for nothing any more; the next one reads the object.
     pub fn take(&self, key: &Key, uid: &str) -> Option<WhatsAppChannel> {
-        self.kept().remove(key).filter(|channel| channel.metadata.uid.as_deref() == Some(uid))
+        let mut kept = self.kept();
+        kept.waiting.remove(key);
+        kept.remove(key).filter(|channel| channel.metadata.uid.as_deref() == Some(uid))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -239,8 +255,12 @@ mod tests {
         let even = newcomers.take_waiting(&of("300"));
         assert_eq!((even.len(), &even[1]), (MOST / 2, &key("c2")), "first come first");
         assert_eq!(newcomers.take_waiting(&of("300")), []);
-        newcomers.waits(&key("one-more"), of("302"));
-        assert_eq!(newcomers.take_waiting(&of("302")), [key("one-more")]);
+        for name in ["one-more", "passed", "gone"] {
+            newcomers.waits(&key(name), of("302"));
+        }
+        newcomers.take(&key("passed"), "u-1");
+        newcomers.forget(&key("gone"));
+        assert_eq!(newcomers.take_waiting(&of("302")), [key("one-more")], "who had its turn waits no more");
     }
 
     #[test]

@@ -649,7 +649,7 @@ fn depended_on(
     let unsaid = "and spec.acknowledge does not name DeregisterSharedNumber";
     if of_account {
         return Ok(Some(format!(
-            "the account has a webhook override, to which the number's messages go, that is not of this object, {unsaid}"
+            "the account has a webhook override that is not of this object, to which the number's messages go where it has none of its own, {unsaid}"
         )));
     }
     let ids: Vec<&str> = pass.observed.foreign_apps().take(3).map(|app| app.id.as_str()).collect();
@@ -660,7 +660,7 @@ fn depended_on(
     if let Some(place) = find::sharer(pass, view, seen, number) {
         return Ok(Some(format!("the number is in {place} too, {unsaid}")));
     }
-    match find::unknown_sharer(pass, view, seen, Some(since)) {
+    match find::unknown_sharer(pass, view, seen, number, Some(since)) {
         None => Ok(None),
         Some(block) => Err(Stop::block(Block {
             message: format!("whether another account has the number too is not known: {}", block.message),

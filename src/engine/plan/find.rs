@@ -171,8 +171,18 @@ pub(super) fn unknown_sharer(
     pass: &Pass,
     view: &PortfolioView,
     seen: &Seen,
+    number: &Number,
     not_before: Option<Timestamp>,
 ) -> Option<Block> {
+    let is_twin = |other: &&Arc<Number>| other.id != number.id && may_be_live(other);
+    let own = list_of(pass, &seen.account).and_then(|searched| searched.numbers.iter().find(is_twin));
+    if let Some(other) = own {
+        let message = format!(
+            "account {} has the number under the id {} too, and Meta does not tell whether it is registered there",
+            seen.account, other.id
+        );
+        return Some(Block::new(Reason::ObservationIncomplete, message));
+    }
     let Some(all) = reach::all(view) else { return Some(remedy::reach_unread()) };
     let mut others = all.iter().map(|account| &account.id).filter(|id| **id != seen.account);
     others.find_map(|id| {
@@ -196,21 +206,22 @@ fn not_looked_for() -> Block {
 /// Entries of another account of which Meta does not tell whether they are the number, or whether it is live there. What is no
 /// question was found before: see [`sharer`].
 fn perhaps_shared(pass: &Pass, view: &PortfolioView, searched: &Searched) -> Option<Block> {
-    let may_be_live = |other: &&Arc<Number>| {
-        let is_elsewhere =
-            matches!(other.platform.value(), Some(PlatformType::NotApplicable | PlatformType::OnPremise));
-        !other.has_left() && !is_elsewhere
-    };
-    let what = if searched.numbers.iter().any(|other| may_be_live(&other)) {
+    let what = if searched.numbers.iter().any(may_be_live) {
         "the number, and Meta does not tell whether it is registered there".into()
     } else {
-        searched.unread().find(may_be_live)?;
+        searched.unread().find(|other| may_be_live(other))?;
         let is_named = reach::is_granted(view, &pass.desired.namespace, &searched.account);
-        let entries = without_number(searched.unread().filter(may_be_live), is_named);
+        let entries = without_number(searched.unread().filter(|other| may_be_live(other)), is_named);
         format!("{entries}, and it may be registered there")
     };
     let place = place(pass, view, &searched.account);
     Some(Block::new(Reason::ObservationIncomplete, format!("{place} has {what}")))
+}
+
+fn may_be_live(other: &Arc<Number>) -> bool {
+    let is_elsewhere =
+        matches!(other.platform.value(), Some(PlatformType::NotApplicable | PlatformType::OnPremise));
+    !other.has_left() && !is_elsewhere
 }
 
 /// So long a list that is held back is waited for.

@@ -179,7 +179,14 @@ fn wanting(pass: &Pass, memory: &Memory, shown: &Official) -> Block {
     let (reason, fact) = match shown.status {
         OfficialStatus::Rejected => (
             Reason::OfficialAccountRejected,
-            format!("Meta rejected a request for an official business account{}", reason_of(shown)),
+            format!(
+                "Meta rejected a request for an official business account{}{}",
+                reason_of(shown),
+                match last {
+                    Some(_) => "",
+                    None => "; this channel did not make it, and Meta wants 30 days between two, so look in WhatsApp Manager when it was",
+                }
+            ),
         ),
         OfficialStatus::Expired => (
             Reason::OfficialAccountNotRequested,

@@ -172,7 +172,7 @@ pub(super) fn moved(
     if let Some(place) = find::sharer(pass, view, seen, number) {
         return waits(&format!("it is in {place} too, and whoever sends with it there would lose it"));
     }
-    if let Some(block) = find::unknown_sharer(pass, view, seen, None) {
+    if let Some(block) = find::unknown_sharer(pass, view, seen, number, None) {
         return match block.reason {
             Reason::NotObservedYet => Err(Stop::block(block)),
             _ => waits(&format!("another account may have it too: {}", block.message)),

@@ -41,7 +41,8 @@ pub(super) fn repinned(
     match &memory.marks.pin {
         None if !*well_formed || !pass.desired.registration.is_pin_named => return Ok(()),
         Some(pin) if !is_changed(pass, pin, version) && *pin == held => return Ok(()),
-        Some(pin) if is_changed(pass, pin, version) && !*seen_before => {}
+        // After one that was lost, even the PIN of before may be no longer that of Meta.
+        Some(pin) if is_changed(pass, pin, version) && (!*seen_before || is_lost(memory)) => {}
         // Seen for the first time, or the same PIN in a version that something else made.
         None | Some(_) => {
             memory.marks.pin = Some(held);
@@ -70,6 +71,13 @@ pub(super) fn is_in_doubt(memory: &Memory, version: &SecretVersion) -> bool {
     let is_open = |outcome| !matches!(outcome, EntryOutcome::Accepted | EntryOutcome::Refused);
     memory.marks.pin.as_deref() == Some("")
         || pin::tried(memory, version).next().is_some_and(|last| is_open(last.outcome))
+        || is_lost(memory)
+}
+
+/// Whether one of any version may have been set, and none was accepted since.
+fn is_lost(memory: &Memory) -> bool {
+    let tries = memory.ledger.of(StepKind::SetPin).iter().rev();
+    tries.take_while(|entry| entry.outcome != EntryOutcome::Accepted).any(Entry::is_inconclusive)
 }
 
 /// Whether this object gave Meta the PIN that it remembers, by itself or with the registration that made the number its own. A

@@ -174,7 +174,7 @@ impl Somebody {
         self.helm(&[&install[..], &some, &alone].concat()).expect("nothing of the cluster's");
         let third = [&["install", "third", chart, "--namespace", "ops"][..], &install[5..], &alone].concat();
         let told = self.helm(&[&third[..], &some].concat()).expect_err("both would work on one channel");
-        let taken = "Another release watches these namespaces, or a part by labels: RoleBinding shop/wa-whatsapp-operator of release shop/wa.";
+        let taken = "Another release watches these namespaces, or a part of them by labels: RoleBinding shop/wa-whatsapp-operator of release shop/wa.";
         assert!(told.contains(taken), "{told}");
         for apart in ["namespaces={default}", "watchLabelSelector=tier=c"] {
             self.helm(&[&third[..], &some, &["--set", apart]].concat())

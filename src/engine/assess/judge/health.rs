@@ -188,7 +188,8 @@ fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<(Reason, Stri
             limits(if texts.is_empty() { "Meta limits sending".into() } else { texts.join("; ") })
         }
         Sendability::Blocked if health.is_blocked_only_by(&Health::PAYMENT) => {
-            limits("the account has no working payment method: messages that cost are refused, replies among them; see PaymentReady".into())
+            let unpaid = "the account has no working payment method: messages that cost are refused, replies among them; see PaymentReady";
+            limits(limited.map_or_else(|| unpaid.into(), |limited| format!("{limited}; {unpaid}")))
         }
         Sendability::Blocked
             if scene.is_settling_now(StepKind::Register)
@@ -198,7 +199,8 @@ fn with_health(scene: &Scene<'_>, health: &Health, limited: Option<(Reason, Stri
         }
         Sendability::Blocked => Judged::False(
             Reason::Blocked,
-            told(health, &Sendability::Blocked).unwrap_or_else(|| "Meta does not let the number send; see Business Support Home".into()),
+            told(health, &Sendability::Blocked)
+                .unwrap_or_else(|| "Meta does not let the number send; see Business Support Home".into()),
         ),
         Sendability::Other(word) => not_known(scene, "ability to send", Some(word)),
     }

@@ -244,6 +244,21 @@ fn a_payment_problem_is_told_and_holds_nothing_up() {
 }
 
 #[test]
+fn a_limited_number_without_payment_tells_of_both() {
+    let told = |sendability: Sendability, entities: &[HealthEntity]| {
+        let mut case = Case::ready();
+        case.number().status = Field::Is(NumberStatus::Restricted);
+        case.number().health = Field::Is(health(sendability, entities));
+        case.assess().conditions.get(Healthy).expect("it is told").clone()
+    };
+    let alone = told(Sendability::Available, &[]);
+    let unpaid = told(Sendability::Blocked, &[entity("WABA", Sendability::Blocked, &[141_006])]);
+    assert_eq!((unpaid.reason, alone.reason), (Reason::NumberRestricted, Reason::NumberRestricted));
+    assert!(unpaid.message.starts_with(&alone.message), "{} / {}", unpaid.message, alone.message);
+    assert!(unpaid.message.contains("payment method"), "{}", unpaid.message);
+}
+
+#[test]
 fn of_several_payment_problems_the_same_one_is_told_in_any_order() {
     let told = |codes: &[i64]| {
         let mut case = Case::ready();

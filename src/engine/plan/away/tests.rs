@@ -641,6 +641,11 @@ fn a_number_that_another_account_in_reach_has_too_stays_registered() {
     };
     let has = |numbers: Vec<_>| beside(deregister(), move |other| other.numbers = numbers);
     let shared = || has(entry(NUMBER, PlatformType::CloudApi));
+    let own = |id: &str, platform: Option<PlatformType>| {
+        let mut other = new_number();
+        (other.id, other.platform) = (id.into(), platform.map_or(Field::Refused, Field::Is));
+        beside(deregister(), |_| {}).see(|o| o.search[0].numbers.push(std::sync::Arc::new(other)))
+    };
     let gone_from_there = || {
         let mut numbers = entry(NUMBER, PlatformType::CloudApi);
         std::sync::Arc::make_mut(&mut numbers[0]).status = Field::Is(NumberStatus::Migrated);
@@ -662,6 +667,14 @@ fn a_number_that_another_account_in_reach_has_too_stays_registered() {
                 .see(|o| o.search[0].without_digits = entry("8", PlatformType::CloudApi)),
             "Deregister",
         ),
+        ("another live entry in its own account", own("7", Some(PlatformType::CloudApi)), "LeftAtMeta"),
+        (
+            "another live entry in its own account, acknowledged",
+            may(own("7", Some(PlatformType::CloudApi))),
+            "Deregister",
+        ),
+        ("another entry there that is not live", own("7", Some(PlatformType::NotApplicable)), "Deregister"),
+        ("another entry there of which that is not told", own("7", None), "ObservationIncomplete"),
         ("live there on premise", has(entry("7", PlatformType::OnPremise)), "Deregister"),
         ("live there under another id", has(entry("7", PlatformType::CloudApi)), "LeftAtMeta"),
         ("added there and not live", has(entry("7", PlatformType::NotApplicable)), "Deregister"),

@@ -338,6 +338,10 @@ fn an_official_account_is_not_requested_again_for_30_days_whatever_became_of_the
         assert!(block.message.contains("Not notable") && block.until.is_some(), "{}", block.message);
         let after = rejected.after(DAY * 30);
         assert_eq!(after.official_block(), Reason::OfficialAccountRejected);
+        let told = |world: &World| world.block(ConditionType::OfficialAccount).message.clone();
+        let foreign = official().state(OfficialStatus::Rejected);
+        assert!(told(&foreign).contains("this channel did not make it"), "{}", told(&foreign));
+        assert!(!told(&after).contains("did not make it"), "{}", told(&after));
         assert_eq!(after.ask("3").says(), StepKind::RequestOfficial.as_str());
     }
 }

@@ -545,6 +545,9 @@ fn a_number_that_another_account_has_too_is_not_moved() {
     assert!(waits("shared", &shared).contains("would lose it"));
     shared.observed.search[1].numbers = vec![entry("7")];
     waits("a twin", &shared);
+    let mut twin = two(|_| {});
+    twin.observed.search[0].numbers.push(entry("7"));
+    waits("a twin in its own account", &twin);
     let unread = two(|other| other.list = ListState::NotCheckable(Failure::NoAnswer("denied".into())));
     assert!(waits("not read", &unread).contains("another account may have it too"));
     waits("not read, asked", &unread.desire(retry("1")));

@@ -1,7 +1,7 @@
 //! A changed PIN is set once for each version of its Secret, and what was first seen is no change.
 
 use super::*;
-use crate::engine::fixture::version;
+use crate::engine::fixture::{self, version};
 
 const LONG: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
@@ -105,6 +105,26 @@ fn the_same_pin_in_another_version_is_remembered_and_not_sent() {
     let touched = held().after(HOUR).see(|o| o.pin_secret = same);
     says("touched", &touched, "Rest");
     assert_eq!(touched.pass().memory.marks.pin.as_deref(), Some("pin/2/pin"));
+}
+
+#[test]
+fn the_pin_of_before_is_sent_again_where_one_in_between_may_have_been_set() {
+    let seen = |version: u32| SecretFact::Present {
+        version: fixture::version("pin", version),
+        well_formed: true,
+        seen_before: true,
+    };
+    let back = |world: World| world.see(|o| o.pin_secret = seen(3));
+    let lost = changed().act(StepKind::SetPin, no_answer()).after(HOUR).pass();
+    says("no answer, and back", &back(lost.clone()), "SetPin");
+    says("a fault of Meta's, and back", &back(answered(131_000, Class::Retry).after(HOUR)), "SetPin");
+    says("refused, and back", &back(answered(100, Class::Spec)), "Rest");
+    let refused = back(lost.clone()).act(StepKind::SetPin, refused(100, None, Class::Spec)).after(HOUR);
+    says("back is refused, and the Secret is touched", &refused.see(|o| o.pin_secret = seen(4)), "SetPin");
+    let set = back(lost.clone()).act(StepKind::SetPin, accepted()).after(HOUR).pass();
+    says("back is set, and the Secret is touched", &set.clone().see(|o| o.pin_secret = seen(4)), "Rest");
+    assert!(crate::engine::plan::repin::is_in_doubt(&back(lost).memory, &fixture::version("pin", 3)));
+    assert!(!crate::engine::plan::repin::is_in_doubt(&set.memory, &fixture::version("pin", 3)));
 }
 
 #[test]

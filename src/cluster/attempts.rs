@@ -88,12 +88,6 @@ impl NumberAttempts {
         }
     }
 
-    /// The attempts in it, if it has any. What does not parse is not written over: attempts may be in it that still count.
-    fn understood(&self, standing: &ConfigMap) -> Result<Option<Ledger>, String> {
-        let why = |why| format!("ConfigMap {}, key {KEY}: {why}; {MEND}", self.name);
-        text(standing).map(|text| lower::attempts(text).map_err(why)).transpose()
-    }
-
     async fn write(&self, standing: Option<&ConfigMap>, text: String) -> Result<(), Failed> {
         let labels = [(USE_LABEL, USE_ATTEMPTS), ("app.kubernetes.io/managed-by", MANAGER)];
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -123,10 +117,10 @@ impl Attempts for NumberAttempts {
             return AttemptsRead::Failed(UNPROVEN.into());
         }
         match self.standing().await {
-            Ok(standing) => match self.understood(&standing) {
-                Ok(Some(kept)) => AttemptsRead::Kept(Box::new(kept)),
-                Ok(None) => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
-                Err(why) => AttemptsRead::Unusable(why),
+            Ok(standing) => match text(&standing).map(lower::attempts) {
+                Some(Ok(kept)) => AttemptsRead::Kept(Box::new(kept)),
+                Some(Err(why)) => AttemptsRead::Unusable(format!("ConfigMap {}: {why}", self.name)),
+                None => AttemptsRead::Unusable(format!("ConfigMap {} has no key {KEY}", self.name)),
             },
             Err(Failed::Gone(_)) => AttemptsRead::Absent,
             Err(Failed::Forbidden(why)) => AttemptsRead::Forbidden(why),
@@ -144,10 +138,7 @@ impl Attempts for NumberAttempts {
             Err(error) => return Err(not_kept(error)),
         };
         let before = standing.as_ref().and_then(text);
-        let kept = match &standing {
-            Some(standing) => self.understood(standing).map_err(NotKept::Refused)?,
-            None => None,
-        };
+        let kept = before.and_then(|text| lower::attempts(text).ok());
         let next = own.kept(kept.as_ref().unwrap_or(&Ledger::default()), limits, now);
         if kept.as_ref() == Some(&next) {
             return Ok(next);
@@ -177,18 +168,14 @@ fn not_kept(error: Failed) -> NotKept {
     }
 }
 
-/// What a person does about one that cannot be understood: the end of each text about that.
-pub const MEND: &str =
-    "put back what stood there, or delete the ConfigMap: then attempts of earlier channels count as none";
-
 /// What is wrong with the ConfigMap, and what to do.
 fn unreadable(name: &str, why: &Why) -> String {
     match why {
         Why::TooLarge => format!(
-            "ConfigMap {name} has more than {} KiB under its key {KEY}, and the operator never writes that much; {MEND}",
+            "ConfigMap {name} has more than {} KiB under its key {KEY}, and the operator never writes that much; put back what stood there, or delete the ConfigMap: then attempts of earlier channels count as none",
             MOST_OBJECT / 1_024
         ),
-        Why::Unparsed(why) => format!("ConfigMap {name} does not parse: {why}; {MEND}"),
+        Why::Unparsed(why) => format!("ConfigMap {name} does not parse: {why}"),
     }
 }
 
@@ -335,46 +322,6 @@ mod tests {
         let asked = asked.lock().expect("sound").clone();
         assert_eq!(asked, [1, 2, 3].map(|n| format!("{PREFIX}{n}")));
         assert!(swept.kept_back.is_some_and(|error| error.to_string().contains("the rule keeps it")));
-    }
-
-    /// Somebody's edit, or half of a restore: what is in it may still count.
-    #[tokio::test]
-    async fn what_does_not_parse_is_told_and_not_written_over() {
-        let (begun, good) = (json!([{"id": "1"}]).to_string(), json!({}).to_string());
-        for (what, data, is_written) in [
-            ("half of a text", json!({KEY: "{\"codes\": ["}), false),
-            ("a text of another kind", json!({ KEY: begun }), false),
-            ("attempts", json!({ KEY: good }), true),
-            ("no such key", json!({"notes": "mine"}), true),
-        ] {
-            let written = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let heard = written.clone();
-            let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-                if request.method() != Method::GET {
-                    heard.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                }
-                let body = json!({
-                    "apiVersion": "v1", "kind": "ConfigMap", "data": data,
-                    "metadata": {"name": "whatsapp-attempts-5511912345678", "namespace": "acme", "resourceVersion": "7"},
-                });
-                let answer = Response::builder().body(Body::from(body.to_string()));
-                async move { Ok::<_, Infallible>(answer.expect("an answer")) }
-            });
-            let client = Client::new(service, "acme");
-            let place = NumberAttempts::new(&client, "acme", &Canonical::of("+5511912345678"));
-            let now = Timestamp::now();
-            let text = json!({"codes": [{"id": "1", "at": now, "outcome": "Accepted", "cause": "SendCode"}]});
-            let own = lower::attempts(&text.to_string()).expect("attempts");
-            let kept = place.keep(&own, &Limits::default(), now).await;
-            assert_eq!(written.load(std::sync::atomic::Ordering::Relaxed), usize::from(is_written), "{what}");
-            assert_eq!(kept.is_ok(), is_written, "{what}: {kept:?}");
-            if !is_written {
-                let Err(NotKept::Refused(told)) = kept else { panic!("{what}: {kept:?}") };
-                let AttemptsRead::Unusable(read) = place.read().await else { panic!("{what}") };
-                assert_eq!(read, told, "{what}");
-                assert!(told.contains("whatsapp-attempts-5511912345678") && told.contains(MEND), "{told}");
-            }
-        }
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::{Failed, attempts::MEND, read::Why};
+use crate::cluster::{Failed, read::Why};
 use crate::engine::{
     action::Action,
     condition::{Condition, ConditionSet, Truth},
@@ -288,13 +288,9 @@ impl Notice {
                 why,
             ),
         };
-        let note = match why.ends_with(MEND) {
-            // No right is missing.
-            true => format!("{what}; in namespace {namespace}, {why}"),
-            false => format!(
-                "{what}; let the operator's ServiceAccount {verbs} ConfigMaps in namespace {namespace}, or do what the API server, a quota or an admission policy there says: {why}"
-            ),
-        };
+        let note = format!(
+            "{what}; let the operator's ServiceAccount {verbs} ConfigMaps in namespace {namespace}, or do what the API server, a quota or an admission policy there says: {why}"
+        );
         Self { is_warning: true, reason: reason.into(), note: cut(note) }
     }
 
@@ -668,12 +664,6 @@ mod tests {
         assert!(read.reason == "AttemptsNotRead" && read.note.ends_with(": no right"), "{read:?}");
         tokio::time::advance(std::time::Duration::from_secs(60)).await;
         assert!(told(kept(4), "shop/a").is_some());
-        let unread =
-            Notice::lost(&Lost::NotKept(format!("ConfigMap a: it does not parse; {MEND}")), "acme").note;
-        assert!(
-            unread.contains("in namespace acme, ConfigMap a") && !unread.contains("ServiceAccount"),
-            "{unread}"
-        );
         let long = Notice::lost(&Lost::NotKept("é".repeat(1_000)), "acme").note;
         assert!((900..=1_000).contains(&long.len()), "{}", long.len());
     }

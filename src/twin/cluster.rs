@@ -383,8 +383,7 @@ impl Attempts for Folder {
 
     async fn keep(&self, own: &Ledger, limits: &Limits, now: Timestamp) -> Result<Ledger, NotKept> {
         let standing = self.standing();
-        let kept = standing.as_deref().map(lower::attempts).transpose().map_err(NotKept::Refused)?;
-        let kept = kept.unwrap_or_default();
+        let kept = standing.as_deref().and_then(|text| lower::attempts(text).ok()).unwrap_or_default();
         let next = own.kept(&kept, limits, now);
         let text = lower::attempts_text(&next, standing.as_deref());
         self.cluster.state().attempts.insert(self.name.clone(), text);

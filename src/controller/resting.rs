@@ -523,7 +523,7 @@ mod tests {
 
     fn apps(ours: bool, others: &[&str]) -> Subscribed {
         let others = others.iter().map(|id| OtherApp { id: (*id).into(), name: None }).collect();
-        Subscribed { ours, others, override_url: None }
+        Subscribed { ours, others, override_url: None, again: [].into() }
     }
 
     #[test]

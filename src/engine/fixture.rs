@@ -319,6 +319,7 @@ fn observed(search: Searched) -> Observed {
         account: Fact::Known(Arc::new(account())),
         search: vec![search],
         subscribed: Fact::Known(true),
+        resubscribed: [].into(),
         other_apps: Arc::default(),
         profile: Fact::NotAsked,
         username: Fact::NotAsked,

@@ -74,6 +74,7 @@
 //! #         without_digits: Vec::new(),
 //! #     }],
 //! #     subscribed: Fact::NotAsked,
+//! #     resubscribed: [].into(),
 //! #     other_apps: Arc::default(),
 //! #     profile: Fact::NotAsked,
 //! #     username: Fact::NotAsked,

@@ -188,8 +188,12 @@ mod tests {
     fn the_extent_of_a_value_counts_all_its_texts() {
         use crate::engine::observed::{OtherApp, Profile, Subscribed};
         let app = OtherApp { id: "7".into(), name: Some("x".repeat(256).into()) };
-        let subscribed =
-            |apps| Subscribed { ours: true, others: vec![app.clone(); apps].into(), override_url: None };
+        let subscribed = |apps| Subscribed {
+            ours: true,
+            others: vec![app.clone(); apps].into(),
+            override_url: None,
+            again: [].into(),
+        };
         assert!((256_000..512_000).contains(&extent(&subscribed(1_000))), "{}", extent(&subscribed(1_000)));
         assert!(extent(&subscribed(0)) < 256);
         let websites = vec!["w".repeat(1_000); 2];

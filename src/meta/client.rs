@@ -73,6 +73,8 @@ pub(super) struct Inner {
     pub(super) refused: Refused,
     /// One subscription at a time per account.
     pub(super) subscribing: Mutex<Turns>,
+    /// The accounts that showed our app as subscribed, and when it was subscribed to them again since.
+    pub(super) resubscribed: Mutex<HashMap<(Payer, AccountId), Vec<Timestamp>>>,
 }
 
 /// Who is subscribing to what.
@@ -113,6 +115,7 @@ impl Meta {
             clock,
             apps: Apps::default(),
             subscribing: Mutex::default(),
+            resubscribed: Mutex::default(),
         })))
     }
 
@@ -434,6 +437,24 @@ impl GraphClient {
         let mut turns = lock(&self.inner.subscribing);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry((self.payer(), account.clone())).or_default())
+    }
+
+    /// When our app was subscribed to the account again, which shows it now or does not.
+    pub(super) fn resubscribed(&self, account: &AccountId, is_shown: bool) -> Arc<[Timestamp]> {
+        let of = (self.payer(), account.clone());
+        let mut all = lock(&self.inner.resubscribed);
+        if is_shown {
+            return all.entry(of).or_default().as_slice().into();
+        }
+        all.get(&of).map(|times| times.as_slice().into()).unwrap_or_default()
+    }
+
+    /// Our app was subscribed to the account. That is again only where the account had shown it.
+    pub(super) fn note_subscribed(&self, account: &AccountId) {
+        let mut all = lock(&self.inner.resubscribed);
+        let Some(times) = all.get_mut(&(self.payer(), account.clone())) else { return };
+        times.push(self.now());
+        times.drain(..times.len().saturating_sub(self.inner.limits.repairs));
     }
 }
 

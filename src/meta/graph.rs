@@ -249,7 +249,9 @@ impl Graph for GraphClient {
         let outcome = if read.ours {
             Ok(Accepted::default())
         } else {
-            self.write(Call::write(Edge::Subscribe, account, account.as_str(), None)).await
+            self.write(Call::write(Edge::Subscribe, account, account.as_str(), None))
+                .await
+                .inspect(|_| self.note_subscribed(account))
         };
         self.inner.subscribed.forget(&self.key(account));
         outcome

@@ -487,7 +487,8 @@ impl GraphClient {
         // Meta's order means nothing.
         others.sort_by(|a, b| a.id.cmp(&b.id));
         let override_url = ours.iter().find_map(|listed| listed.override_url.clone());
-        Ok(Subscribed { ours: !ours.is_empty(), others: others.into(), override_url })
+        let again = self.resubscribed(account, !ours.is_empty());
+        Ok(Subscribed { ours: !ours.is_empty(), others: others.into(), override_url, again })
     }
 
     /// The client that calls as the app, with the app's id.

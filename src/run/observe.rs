@@ -94,6 +94,7 @@ pub async fn observe<G: Graph, S: Secrets, C: Clock>(
         account: meta.account,
         search: meta.search,
         other_apps: meta.subscribed.known().map(|apps| Arc::clone(&apps.others)).unwrap_or_default(),
+        resubscribed: meta.subscribed.known().map(|apps| Arc::clone(&apps.again)).unwrap_or_default(),
         subscribed: meta.subscribed.map(|apps| apps.ours),
         profile: meta.profile,
         username: meta.username,

@@ -92,9 +92,10 @@ pub(super) fn routed(
     let is_routed = is_routed(number, webhook);
     if is_subscribed {
         memory.ledger.repeatable.remove(&StepKind::SubscribeApp);
-        upkeep::note_same(pass.desired, memory, drift::SUBSCRIPTION);
+        upkeep::note_shared_same(pass.desired, memory, drift::SUBSCRIPTION, &pass.observed.resubscribed);
     } else {
-        note_other(pass, memory, drift::SUBSCRIPTION, ("not subscribed", Duration::ZERO));
+        let seen = ("not subscribed", Duration::ZERO, &*pass.observed.resubscribed);
+        upkeep::note_shared_other(pass.desired, memory, drift::SUBSCRIPTION, seen, pass.limits, pass.now);
     }
     match is_routed {
         Some(true) => {

@@ -88,6 +88,16 @@ pub(in crate::engine) fn was_ever_in_sync(memory: &Memory, field: &str) -> bool 
 
 /// Remembers that Meta has the desired value of a field.
 pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field: &str) {
+    note_shared_same(desired, memory, field, &[]);
+}
+
+/// The same, of a field that channels share. `others` is when any of them wrote it again, as far as this process knows.
+pub(in crate::engine) fn note_shared_same(
+    desired: &Desired,
+    memory: &mut Memory,
+    field: &str,
+    others: &[Timestamp],
+) {
     let Some(now) = wanted(desired, field) else { return };
     let is_new = !is_in_sync(desired, memory, field);
     let marks = &mut memory.marks;
@@ -99,7 +109,8 @@ pub(in crate::engine) fn note_same(desired: &Desired, memory: &mut Memory, field
     if let Some(repairs) = marks.repairs.get_mut(field) {
         repairs.is_open = false;
         // After a contest one more change soon after the last write is enough.
-        if let (Some(_), Some(last)) = (repairs.contended.take(), repairs.at.last().copied()) {
+        let last = repairs.at.last().max(others.last()).copied();
+        if let (Some(_), Some(last)) = (repairs.contended.take(), last) {
             repairs.at.fill(last);
         }
     }
@@ -212,13 +223,33 @@ pub(in crate::engine) fn note_other(
     limits: &Limits,
     now: Timestamp,
 ) {
+    note_shared_other(desired, memory, field, (live, age, &[]), limits, now);
+}
+
+/// The same, of a field that channels share: what they wrote together counts for each of them.
+pub(in crate::engine) fn note_shared_other(
+    desired: &Desired,
+    memory: &mut Memory,
+    field: &str,
+    (live, age, others): (&str, Duration, &[Timestamp]),
+    limits: &Limits,
+    now: Timestamp,
+) {
     note_edit(desired, memory, field);
     if matches!(upkeep(desired, memory, field), Upkeep::Asked | Upkeep::Found) {
         return;
     }
-    let Some(repairs) = memory.marks.repairs.get_mut(field) else { return };
     let window = window(desired, field, age, limits);
-    let recent = repairs.at.iter().filter(|at| later(**at, window) > now).count();
+    let recent = |times: &[Timestamp]| times.iter().filter(|at| later(**at, window) > now).count();
+    let of_others = recent(others);
+    if of_others >= limits.repairs {
+        let repairs = memory.marks.repairs.entry(field.to_owned()).or_default();
+        if recent(&repairs.at) < of_others {
+            repairs.at = others.to_vec();
+        }
+    }
+    let Some(repairs) = memory.marks.repairs.get_mut(field) else { return };
+    let recent = recent(&repairs.at);
     if let Some((value, _)) = &mut repairs.contended {
         *value = short(live);
     } else if recent >= limits.repairs {

@@ -28,6 +28,8 @@ pub struct Observed {
     pub search: Vec<Searched>,
     /// Whether our app is subscribed to the account.
     pub subscribed: Fact<bool>,
+    /// When this process subscribed our app again after somebody had ended that: the last times, oldest first.
+    pub resubscribed: Arc<[Timestamp]>,
     /// The other apps that are subscribed to it, where that was read.
     pub other_apps: Arc<[OtherApp]>,
     pub profile: Fact<Profile>,
@@ -54,6 +56,8 @@ pub struct Subscribed {
     pub others: Arc<[OtherApp]>,
     /// Where our app has the events of the account sent, unless it is the app's own URL.
     pub override_url: Option<Arc<str>>,
+    /// When this process subscribed our app again after the account had shown it: the last times, oldest first.
+    pub again: Arc<[Timestamp]>,
 }
 
 impl Subscribed {
@@ -65,6 +69,7 @@ impl Subscribed {
     ///     ours: false,
     ///     others: [OtherApp { id: "200000000000002".into(), name: Some(name.into()) }].into(),
     ///     override_url: None,
+    ///     again: [].into(),
     /// };
     /// assert!(of("Acme CRM").is_received());
     /// assert!(!of("WA DevX Webhook Events 1P App").is_received(), "Meta's own is on every new account");

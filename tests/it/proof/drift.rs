@@ -8,7 +8,7 @@ use whatsapp_operator::{
         reason::Reason,
     },
     run::picture::{PictureBytes, png},
-    sandbox::{Profile, Rival, Switches, What},
+    sandbox::{Number, Profile, Rival, Switches, What, World as Meta},
 };
 
 use super::world::*;
@@ -184,6 +184,66 @@ async fn whoever_unsubscribes_the_app_again_and_again_has_the_last_word() {
         looks: (HOUR * 2, HOUR),
     };
     has_the_last_word(at_rest(|_| {}).await, contest).await;
+}
+
+/// The subscription is the account's: each of its channels would repair it, and the account is what is fought about.
+#[tokio::test]
+async fn whoever_unsubscribes_the_app_of_many_channels_has_the_last_word_after_three_repairs_of_all_together()
+{
+    let subscribed = |world: &World| world.count(|what| matches!(what, What::Subscribed { .. }));
+    let numbers: Vec<String> = (0..12).map(|n| format!("551191234{n:04}")).collect();
+    let meta = numbers.iter().enumerate().fold(Meta::for_demo(), |meta, (n, digits)| {
+        let number = Number::new(&format!("1000000000010{n:02}"), ACCOUNT, digits, "Acme Suporte");
+        meta.with_number(number.registered("135790"))
+    });
+    let mut world = World::with(options(), meta).await;
+    let names: Vec<String> = numbers.iter().map(|digits| sibling(digits).name).collect();
+    for digits in &numbers {
+        world.cluster.apply(Desired { webhook: channel().webhook, ..sibling(digits) });
+    }
+    assert!(world.run_until_ready(HOUR).await, "{}", world.story());
+    world.run_for(HOUR * 2).await;
+    let before = subscribed(&world);
+    let rival = Rival { unsubscribes: Some(APP.into()), after_secs: 60, ..Rival::default() };
+    world.sandbox.set_rival(&numbers[5], Some(rival));
+    // Whoever looks first repairs it, and it is another one each time.
+    let mut nth = 0;
+    for _ in 0..40 {
+        nth = (nth + 5) % names.len();
+        world.wake(&names[nth], SECOND);
+        world.run_for(MINUTE * 6).await;
+    }
+    assert_eq!(subscribed(&world), before + 3, "{}", world.story());
+    let left = |world: &World, name: &String| {
+        let status = world.cluster.status(name);
+        status.condition(ConditionType::WebhookRouted).map(|is| (is.status, is.reason))
+    };
+    for name in &names {
+        assert_eq!(
+            left(&world, name),
+            Some((Truth::False, Reason::ContendedBy)),
+            "{name}\n{}",
+            world.story()
+        );
+    }
+    world.retry(&names[3]);
+    world.run_for(HOUR * 3).await;
+    assert_eq!(subscribed(&world), before + 4, "one retry is one write\n{}", world.story());
+    for name in &names {
+        assert_eq!(
+            left(&world, name),
+            Some((Truth::False, Reason::ContendedBy)),
+            "{name}\n{}",
+            world.story()
+        );
+    }
+    world.sandbox.set_rival(&numbers[5], None);
+    world.retry(&names[7]);
+    world.run_for(HOUR).await;
+    assert_eq!(subscribed(&world), before + 5, "{}", world.story());
+    for name in &names {
+        assert_eq!(left(&world, name), Some((Truth::True, Reason::Routed)), "{name}\n{}", world.story());
+    }
 }
 
 #[tokio::test]

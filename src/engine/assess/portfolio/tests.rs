@@ -8,6 +8,7 @@ use rstest::rstest;
 use crate::engine::{
     assess::{
         assess,
+        chain::{LinkKind, Mark, OfPortfolio, of_portfolio},
         portfolio::{
             PortfolioAssessment, assess_portfolio,
             scene::{PortfolioGiven, PortfolioObserved},
@@ -23,12 +24,13 @@ use crate::engine::{
         condition_type::ConditionType::{
             self, BusinessVerified, CredentialsValid, IdentityConfirmed, Ready, Reconciling, Stalled,
         },
-        desired::{Access, DesiredPortfolio, SecretKey},
+        desired::{Access, DesiredAppWebhook, DesiredPortfolio, SecretKey},
         failure::{Class, Failure, Refusal, Said},
         id::{Fact, TokenType},
         limits::Limits,
         portfolio::{
-            Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS, TokenFacts, granted,
+            AppSubscription, Backing, PortfolioView, REQUIRED_SCOPES, Reach, Reachable, SCOPE_BUSINESS,
+            TokenFacts, granted,
         },
         reason::{Reason, ReasonKind},
         secret::{SecretFact, SecretVersion, Unread},
@@ -153,6 +155,59 @@ fn a_working_token_makes_a_portfolio_ready() {
     assert_eq!(assessment.view.hold, None);
     assert!(assessment.accept_offered);
     assert_eq!(assessment.next, later(5));
+}
+
+/// `doctor` says of an app, whose secret is known, what its own webhook lacks.
+#[test]
+fn the_link_of_the_app_tells_what_its_own_webhook_lacks() {
+    const OWN: &str = "https://hooks.example/wa";
+    let live = |url: Option<&str>, is_active: Option<bool>, fields: &[&str]| {
+        Some(AppSubscription {
+            callback_url: url.map(str::to_owned),
+            is_active,
+            fields: fields.iter().map(|&field| field.to_owned()).collect(),
+        })
+    };
+    let wants = || DesiredAppWebhook {
+        callback_url: OWN.into(),
+        verify_token: SecretKey { name: "hook".into(), key: "token".into() },
+        fields: vec!["messages".into(), "account_update".into()],
+        adopt: false,
+    };
+    let (all, both) = (["messages"], ["account_update", "messages"]);
+    for (what, shown, wanted, mark, says) in [
+        ("none", None, None, Mark::Warn, "it has no webhook of its own"),
+        ("no address", live(None, None, &all), None, Mark::Warn, "it has no webhook of its own"),
+        (
+            "well",
+            live(Some(OWN), Some(true), &all),
+            None,
+            Mark::Ok,
+            "its webhook is https://hooks.example/wa",
+        ),
+        ("off", live(Some(OWN), Some(false), &all), None, Mark::Warn, "and it is not active"),
+        ("deaf", live(Some(OWN), Some(true), &["flows"]), None, Mark::Warn, "and it is not told of messages"),
+        ("as wanted", live(Some(OWN), None, &both), Some(wants()), Mark::Ok, "its webhook is"),
+        (
+            "elsewhere, and deaf to one",
+            live(Some("https://other.example/"), None, &all),
+            Some(wants()),
+            Mark::Warn,
+            "it is not https://hooks.example/wa, it is not told of account_update",
+        ),
+    ] {
+        let mut case = Case::new();
+        case.desired.app_secret = Some(SecretKey { name: "acme-app".into(), key: "appSecret".into() });
+        case.desired.app_webhook = wanted;
+        case.observed.app_secret = present("1");
+        case.observed.app_webhook = Fact::Known(shown);
+        let assessment = case.assess();
+        let of = OfPortfolio { desired: &case.desired, observed: &case.observed, assessment: &assessment };
+        let links = of_portfolio(of).links;
+        let link = links.iter().find(|link| link.kind == LinkKind::App).unwrap();
+        assert_eq!(link.mark, mark, "{what}: {link:?}");
+        assert!(link.read.contains(says), "{what}: {link:?}");
+    }
 }
 
 #[test]

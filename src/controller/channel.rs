@@ -629,7 +629,7 @@ impl<G: Graph, C: Clock> One<'_, G, C> {
         {
             self.state.soft().gave_way = true;
             self.ctx.newcomers.waits(self.key, of);
-            self.ctx.newcomers.give_back(self.key, channel);
+            self.ctx.newcomers.give_back(self.key, &channel);
             if self.ctx.claims.known(self.key).is_none_or(|(_, uid)| *uid != *self.uid) {
                 self.ctx.newcomers.forget(self.key);
             }

@@ -5,9 +5,7 @@
 //! is known before that, so the list of an account can be there when the first of its channels has its turn.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -16,9 +14,9 @@ use crate::engine::{desired::PortfolioRef, id::AccountId};
 
 use super::{resting::AccountOf, watch::Key};
 
-/// Most that are kept, and their bytes as JSON: some 2 KiB each. Of those beyond, the first pass reads the object itself.
-const MOST: usize = 2_048;
-const MOST_BYTES: usize = 4 * 1_024 * 1_024;
+/// Most that are kept, and their bytes. Of those beyond, the first pass reads the object itself.
+const MOST: usize = 16_384;
+const MOST_BYTES: usize = 8 * 1_024 * 1_024;
 
 /// Those that wait for their first pass.
 #[derive(Default)]
@@ -26,7 +24,8 @@ pub struct Newcomers(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    shown: BTreeMap<Key, Shown>,
+    /// As JSON, which takes a third of the room.
+    shown: BTreeMap<Key, Box<[u8]>>,
     /// Of all of them.
     bytes: usize,
     /// Accounts that new channels name, until a first pass was made there.
@@ -36,28 +35,23 @@ struct Kept {
     waited: u64,
 }
 
-struct Shown {
-    channel: WhatsAppChannel,
-    bytes: usize,
-}
-
 impl Kept {
     /// Unless something is kept of it, or it would be too much.
-    fn keep(&mut self, key: &Key, channel: Cow<'_, WhatsAppChannel>) {
+    fn keep(&mut self, key: &Key, channel: &WhatsAppChannel) {
         if self.shown.len() >= MOST || self.shown.contains_key(key) {
             return;
         }
-        let bytes = size(&channel);
-        if bytes <= MOST_BYTES - self.bytes {
-            self.bytes += bytes;
-            self.shown.insert(key.clone(), Shown { channel: channel.into_owned(), bytes });
+        let Ok(json) = serde_json::to_vec(channel) else { return };
+        if json.len() <= MOST_BYTES - self.bytes {
+            self.bytes += json.len();
+            self.shown.insert(key.clone(), json.into());
         }
     }
 
-    fn remove(&mut self, key: &Key) -> Option<WhatsAppChannel> {
-        let Shown { channel, bytes } = self.shown.remove(key)?;
-        self.bytes -= bytes;
-        Some(channel)
+    fn remove(&mut self, key: &Key) -> Option<Box<[u8]>> {
+        let json = self.shown.remove(key)?;
+        self.bytes -= json.len();
+        Some(json)
     }
 }
 
@@ -73,7 +67,7 @@ impl Newcomers {
             kept.accounts
                 .insert(AccountOf { portfolio: portfolio.clone(), account: AccountId::from(account) });
         }
-        kept.keep(key, Cow::Borrowed(channel));
+        kept.keep(key, channel);
     }
 
     pub fn forget(&self, key: &Key) {
@@ -101,9 +95,9 @@ impl Newcomers {
     }
 
     /// A pass that gave way leaves what it worked on for its next turn, unless the watch showed it again meanwhile.
-    pub fn give_back(&self, key: &Key, channel: WhatsAppChannel) {
-        if is_plain(&channel) {
-            self.kept().keep(key, Cow::Owned(channel));
+    pub fn give_back(&self, key: &Key, channel: &WhatsAppChannel) {
+        if is_plain(channel) {
+            self.kept().keep(key, channel);
         }
     }
 
@@ -133,9 +127,13 @@ impl Newcomers {
 
     /// For one pass, which waits for nothing any more; the next one reads the object.
     pub fn take(&self, key: &Key, uid: &str) -> Option<WhatsAppChannel> {
-        let mut kept = self.kept();
-        kept.waiting.remove(key);
-        kept.remove(key).filter(|channel| channel.metadata.uid.as_deref() == Some(uid))
+        let json = {
+            let mut kept = self.kept();
+            kept.waiting.remove(key);
+            kept.remove(key)?
+        };
+        let channel: WhatsAppChannel = serde_json::from_slice(&json).ok()?;
+        (channel.metadata.uid.as_deref() == Some(uid)).then_some(channel)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -149,26 +147,6 @@ fn is_plain(channel: &WhatsAppChannel) -> bool {
     let asks = meta.annotations.as_ref().is_some_and(|annotations| !annotations.is_empty());
     let is_bound = meta.deletion_timestamp.is_some() || meta.finalizers.is_some();
     channel.seen().is_none() && !asks && !is_bound
-}
-
-/// How long it is as JSON, which is never made.
-fn size(channel: &WhatsAppChannel) -> usize {
-    struct Length(usize);
-
-    impl io::Write for Length {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut length = Length(0);
-    // What cannot be told is too much.
-    serde_json::to_writer(&mut length, channel).map_or(usize::MAX, |()| length.0)
 }
 
 #[cfg(test)]
@@ -233,12 +211,12 @@ mod tests {
     fn a_pass_that_gave_way_finds_what_it_left_unless_that_is_not_new_any_more() {
         let newcomers = Newcomers::default();
         let new = || shown(json!({}), json!({"observedGeneration": -1}));
-        newcomers.give_back(&key("support"), new());
+        newcomers.give_back(&key("support"), &new());
         assert!(newcomers.take(&key("support"), "u-1").is_some());
-        newcomers.give_back(&key("support"), shown(json!({}), json!({"observedGeneration": 1})));
+        newcomers.give_back(&key("support"), &shown(json!({}), json!({"observedGeneration": 1})));
         assert!(newcomers.take(&key("support"), "u-1").is_none(), "seen");
         newcomers.shows(&key("support"), &acme(), &shown(json!({"resourceVersion": "9"}), Value::Null));
-        newcomers.give_back(&key("support"), new());
+        newcomers.give_back(&key("support"), &new());
         let kept = newcomers.take(&key("support"), "u-1").expect("it is kept");
         assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"), "what the watch showed later");
     }
@@ -271,7 +249,7 @@ mod tests {
         for name in &names {
             newcomers.shows(name, &acme(), &new);
         }
-        newcomers.give_back(&key("one-more"), new);
+        newcomers.give_back(&key("one-more"), &new);
         assert!(newcomers.take(&key("one-more"), "u-1").is_none());
         let kept = names.iter().filter(|name| newcomers.take(name, "u-1").is_some()).count();
         assert_eq!(kept, MOST);
@@ -290,14 +268,14 @@ mod tests {
                 newcomers.shows(&key(&format!("c{n}")), &acme(), &large());
                 // Shown again, it takes no more than once.
                 newcomers.shows(&key(&format!("c{n}")), &acme(), &large());
-                newcomers.give_back(&key(&format!("c{n}")), large());
+                newcomers.give_back(&key(&format!("c{n}")), &large());
             }
-            let kept = newcomers.kept();
-            assert!(kept.bytes <= MOST_BYTES && kept.bytes > MOST_BYTES - size(&large()), "{}", kept.bytes);
-            assert_eq!((kept.shown.len(), kept.bytes), (16, 16 * size(&large())));
+            let (kept, size) = (newcomers.kept(), serde_json::to_vec(&large()).expect("JSON").len());
+            assert!(kept.bytes <= MOST_BYTES && kept.bytes > MOST_BYTES - size, "{}", kept.bytes);
+            assert_eq!((kept.shown.len(), kept.bytes), (32, 32 * size));
         };
         all(&newcomers);
-        newcomers.give_back(&key("c99"), large());
+        newcomers.give_back(&key("c99"), &large());
         assert!(newcomers.take(&key("c99"), "u-1").is_none());
         for n in 0..100 {
             match n % 2 {

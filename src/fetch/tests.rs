@@ -21,15 +21,19 @@ struct Server {
 impl Server {
     /// Answers each path with what `answer` makes of it: a status line, perhaps headers, an empty line and a body.
     fn start(answer: fn(&str) -> Vec<u8>) -> Self {
+        Self::start_at("127.0.0.1", answer)
+    }
+
+    fn start_at(ip: &str, answer: fn(&str) -> Vec<u8>) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), ip.to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         let config = Arc::new(config);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -75,6 +79,7 @@ fn answer(path: &str) -> Vec<u8> {
         "/plain" => to("http://localhost/small"),
         "/inside" => to("https://10.0.0.1/latest/meta-data?secret=1"),
         "/metadata" => to("https://169.254.169.254/latest/meta-data"),
+        "/name" => to("https://localhost/small?secret=1"),
         "/user" => to("https://a:b@localhost/small"),
         "/round" => to("/round"),
         _ => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
@@ -131,6 +136,22 @@ async fn a_redirect_leads_neither_inside_nor_away_from_https_nor_on_and_on() {
         let Err(Refused::Address(why)) = server.get(path).await else { panic!("{path}") };
         assert!(why.contains(says) && !why.contains("secret"), "{path}: {why}");
     }
+}
+
+/// The first address is as good as any. The second one is a name, and only where that leads says that it is inside.
+#[tokio::test]
+async fn a_redirect_to_a_name_that_leads_inside_is_not_followed() {
+    const OUTSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    let server = Server::start_at("127.0.0.2", answer);
+    let get = async |path: &str| {
+        let builder = Client::builder().tls_certs_only([server.certificate.clone()]);
+        let address = format!("https://{OUTSIDE}:{}{path}", server.port);
+        get(&address, (1_000, |_| true), |ip| ip == OUTSIDE, builder).await
+    };
+    assert_eq!(get("/small").await.map(|bytes| bytes.len()), Ok(1_000));
+    let got = get("/name").await;
+    let Err(Refused::Address(why)) = got else { panic!("{got:?}") };
+    assert!(why.contains("localhost is not on the public Internet") && !why.contains("secret"), "{why}");
 }
 
 #[tokio::test]

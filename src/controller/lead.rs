@@ -329,9 +329,10 @@ impl<L: Leases> Candidate<L> {
     }
 }
 
-/// Gives the Lease up, if it is ours. Whoever calls it works no more. What fails is not tried for long: the Lease then
-/// ends by itself.
-pub async fn release<L: Leases>(leases: &L, election: &Election) {
+/// Gives the Lease up, if it is ours. Whoever calls it works no more, and what did not end in its time begins no call any more:
+/// the next holder may. What fails is not tried for long: the Lease then ends by itself.
+pub async fn release<L: Leases>(leases: &L, election: &Election, told: &watch::Sender<MayWork>) {
+    told.send_replace(MayWork::No);
     let releasing = async {
         for _ in 0..RELEASES {
             let Some(mut lease) = leases.read().await?.filter(|lease| election.is_ours(lease)) else {

@@ -242,9 +242,7 @@ where
     tasks.end().await;
     // Only now: until here what was begun was still on its way.
     if let Some((lease, election, told)) = &held {
-        // What did not end in its time begins no call any more: the next holder may.
-        told.send_replace(MayWork::No);
-        lead::release(lease, election).await;
+        lead::release(lease, election, told).await;
     }
     metrics.leads(false);
     publishing.close();

@@ -113,6 +113,7 @@ struct Replica {
     link: Link,
     election: Election,
     told: watch::Receiver<MayWork>,
+    tells: watch::Sender<MayWork>,
     health: Health,
     metrics: Arc<Metrics>,
     running: JoinHandle<()>,
@@ -127,12 +128,25 @@ impl Replica {
         let candidate = Candidate {
             leases: link.clone(),
             election: election.clone(),
-            told: sender,
+            told: sender.clone(),
             health: health.clone(),
             metrics: metrics.clone(),
         };
         let running = tokio::spawn(async move { candidate.run(&Pulse::new()).await });
-        Self { link, election, told, health, metrics, running }
+        Self { link, election, told, tells: sender, health, metrics, running }
+    }
+
+    /// Ends it as a clean stop does. Once the Lease is free, nothing that it began may go on.
+    async fn stop(&self) {
+        self.running.abort();
+        let freed = async {
+            while self.link.holder().as_ref() == Some(&self.election.identity) {
+                sleep(Duration::from_millis(1)).await;
+            }
+            self.works()
+        };
+        let ((), works) = tokio::join!(release(&self.link, &self.election, &self.tells), freed);
+        assert!(!works, "the Lease is free, and what was begun may go on");
     }
 
     fn works(&self) -> bool {
@@ -224,13 +238,12 @@ async fn one_that_ends_leaves_the_lease_and_another_begins_at_once() {
     sleep(Duration::from_secs(5)).await;
     let second = Replica::start("b", &api);
     sleep(Duration::from_secs(5)).await;
-    first.running.abort();
-    release(&first.link, &first.election).await;
+    first.stop().await;
     assert_eq!(api.holder(), None);
     let turns = watched(&[&second], Duration::from_secs(10)).await;
     assert!(turns.len() == 2 && turns[1].0 <= Duration::from_millis(1_200), "{turns:?}");
     // Whoever does not hold it has nothing to leave.
-    release(&first.link, &first.election).await;
+    first.stop().await;
     assert_eq!(api.holder(), Some(second.election.identity.clone()));
 }
 
@@ -249,8 +262,7 @@ async fn whenever_one_ends_another_works_within_one_look_and_its_calls(#[case] h
         sleep(Duration::from_secs(5)).await;
         let second = Replica::start("b", &api);
         sleep(Duration::from_secs(5) + Duration::from_millis(71) * moment).await;
-        first.running.abort();
-        release(&first.link, &first.election).await;
+        first.stop().await;
         let turns = watched(&[&second], Duration::from_secs(10)).await;
         let began = other_one(&turns, usize::MAX);
         assert!(began <= second.election.look() + call * 2 + SEEN, "{moment}: {turns:?}");

@@ -62,7 +62,7 @@ pub(super) fn requested(
     may_request(writable)?;
     paused(pass, memory, shown)?;
     let block = wanting(pass, memory, shown);
-    let missing = missing(pass, number);
+    let missing = missing(pass, memory, number);
     if !missing.is_empty() {
         let message = format!("{}; Meta wants before: {}", block.message, missing.join(", "));
         return Err(Stop::block(Block { message, ..block }));
@@ -222,20 +222,30 @@ fn refused(pass: &Pass, refusal: &Refusal) -> Block {
 }
 
 /// What Meta wants before, and is known not to be there. A request that is denied for it costs 30 days.
-fn missing(pass: &Pass, number: &Number) -> Vec<&'static str> {
+fn missing(pass: &Pass, memory: &Memory, number: &Number) -> Vec<String> {
     let verification = match &pass.observed.portfolio {
         PortfolioState::View(view) => view.facts.known().and_then(|business| business.verification.as_ref()),
         _ => None,
     };
     let is_named = number.name_status.value().is_none_or(|status| *status == NameStatus::Approved);
-    [
+    let stands = [
         (verification.is_some_and(|word| *word != VerificationStatus::Verified), "a verified business"),
         (!is_named, "an approved display name"),
         (number.is_pin_enabled.value() == Some(&false), "two-step verification"),
-    ]
-    .into_iter()
-    .filter_map(|(is_missing, what)| is_missing.then_some(what))
-    .collect()
+    ];
+    let mut missing: Vec<String> =
+        stands.iter().filter(|(is_missing, _)| *is_missing).map(|(_, what)| (*what).to_owned()).collect();
+    if let Some(until) = young_until(pass, memory) {
+        missing.push(format!("30 days on the platform, which are over at {}", say::time(until)));
+    }
+    missing
+}
+
+/// Until when a number is known to be too new. Only of one that this object added is it known when that began.
+fn young_until(pass: &Pass, memory: &Memory) -> Option<Timestamp> {
+    let began = memory.marks.seen_registered().filter(|_| memory.knows_history())?;
+    let until = later(began, pass.limits.official_age);
+    (pass.now < until).then_some(until)
 }
 
 fn reason_of(shown: &Official) -> String {

@@ -62,6 +62,8 @@ pub struct Limits {
     pub usernames_automatic: usize,
     /// Between requests for an official business account (page "Official business accounts").
     pub official_pause: Duration,
+    /// How long a number has to be on the platform before Meta considers it (page "Official business accounts").
+    pub official_age: Duration,
     /// After an add refused with a plain 100.
     pub add_refused_pause: Duration,
     pub add_refused_tries: usize,
@@ -251,6 +253,7 @@ impl Default for Limits {
             looked_at_least: s(DAY),
             usernames_automatic: 3,
             official_pause: s(30 * DAY),
+            official_age: s(30 * DAY),
             add_refused_pause: s(6 * HOUR),
             add_refused_tries: 3,
             add_unknown_repeats: 5,

@@ -10,11 +10,11 @@ use crate::engine::{
         desired::{Connection, DriftPolicy, Management, OfficialApplication, Username},
         failure::Class,
         id::{Fact, Field, NameStatus, OfficialStatus, UsernameStatus, VerificationStatus},
-        memory::{ConsentKind, EntryOutcome, Origin},
+        memory::{ConsentKind, EntryOutcome, Origin, Registration},
         observed::{self, Official},
         reason::Reason,
         step::{Cause, Planned, Step, StepKind},
-        time::later,
+        time::{earlier, later},
     },
 };
 
@@ -28,9 +28,17 @@ fn wants() -> World {
     world.desire(|d| d.username = Some(username)).shows(None)
 }
 
-/// The same, whose channel wants an official business account.
+/// The same, long after it was first registered, whose channel wants an official business account.
 fn official() -> World {
-    let world = wants().number(|n| n.is_pin_enabled = Field::Is(true));
+    official_after(60 * DAY)
+}
+
+fn official_after(time: std::time::Duration) -> World {
+    let world = wants();
+    let first = earlier(world.now, time);
+    let registration = Registration::Seen { first, own: Some(first), fell_back: None };
+    let world = world.remember(|memory| memory.marks.registration = registration);
+    let world = world.number(|n| n.is_pin_enabled = Field::Is(true));
     let world = world.portfolio(|view| {
         if let Fact::Known(business) = &mut view.facts {
             business.verification = Some(VerificationStatus::Verified);
@@ -416,4 +424,20 @@ fn nothing_is_requested_while_meta_reviews_or_while_it_is_known_what_is_missing(
         let message = world.block(ConditionType::OfficialAccount).message;
         assert!(message.contains(missing), "{message}");
     }
+}
+
+/// Meta denies a number that is younger, and then it is locked out for 30 days more.
+#[test]
+fn an_official_account_is_not_requested_while_the_number_is_known_to_be_too_young() {
+    let young = official_after(29 * DAY).ask("1");
+    assert_eq!(
+        (young.says().as_str(), young.official_block()),
+        ("Rest", Reason::OfficialAccountNotRequested)
+    );
+    let message = young.block(ConditionType::OfficialAccount).message;
+    assert!(message.contains("30 days on the platform, which are over at 2026-"), "{message}");
+    assert_eq!(official_after(30 * DAY).ask("1").says(), "RequestOfficial");
+    // Of a number that was found nobody knows since when it is there.
+    let found = official_after(DAY).remember(|memory| memory.marks.origin = Origin::Adopted(world().now));
+    assert_eq!(found.ask("1").says(), "RequestOfficial");
 }

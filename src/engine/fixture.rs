@@ -28,7 +28,7 @@ use crate::engine::{
             PlatformType, ReviewStatus, Sendability, TokenType, VerificationStatus,
         },
         limits::Limits,
-        memory::{Entry, EntryOutcome, Intent, Memory, Origin},
+        memory::{self, Entry, EntryOutcome, Intent, Memory, Origin},
         observed::{
             Account, Claim, Health, HealthEntity, HealthError, ListState, Number, Observed, PortfolioState,
             ProcessFacts, Searched, WebhookConfiguration,
@@ -639,6 +639,13 @@ impl World {
 
     pub fn verified(self) -> Self {
         self.number(|n| n.code = Field::Is(CodeStatus::Verified))
+    }
+
+    /// It was first seen registered so long ago, by this object.
+    pub fn registered_for(self, time: Duration) -> Self {
+        let first = time::earlier(self.now, time);
+        let registration = memory::Registration::Seen { first, own: Some(first), fell_back: None };
+        self.remember(|memory| memory.marks.registration = registration)
     }
 
     pub fn registered(self) -> Self {

@@ -10,11 +10,11 @@ use crate::engine::{
         desired::{Connection, DriftPolicy, Management, OfficialApplication, Username},
         failure::Class,
         id::{Fact, Field, NameStatus, OfficialStatus, UsernameStatus, VerificationStatus},
-        memory::{ConsentKind, EntryOutcome, Origin, Registration},
+        memory::{ConsentKind, EntryOutcome, Origin},
         observed::{self, Official},
         reason::Reason,
         step::{Cause, Planned, Step, StepKind},
-        time::{earlier, later},
+        time::later,
     },
 };
 
@@ -34,11 +34,7 @@ fn official() -> World {
 }
 
 fn official_after(time: std::time::Duration) -> World {
-    let world = wants();
-    let first = earlier(world.now, time);
-    let registration = Registration::Seen { first, own: Some(first), fell_back: None };
-    let world = world.remember(|memory| memory.marks.registration = registration);
-    let world = world.number(|n| n.is_pin_enabled = Field::Is(true));
+    let world = wants().registered_for(time).number(|n| n.is_pin_enabled = Field::Is(true));
     let world = world.portfolio(|view| {
         if let Fact::Known(business) = &mut view.facts {
             business.verification = Some(VerificationStatus::Verified);

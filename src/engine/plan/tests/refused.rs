@@ -81,6 +81,7 @@ fn before(kind: StepKind) -> World {
             .desire(|d| d.username = Some(Username { name: "acme.suporte".into(), may_transfer: false }))
             .see(|o| o.username = Fact::Known(Shown { name: None, status: None })),
         StepKind::RequestOfficial => live()
+            .registered_for(HOUR * 24 * 60)
             .portfolio(|view| {
                 if let Fact::Known(business) = &mut view.facts {
                     business.verification = Some(VerificationStatus::Verified);

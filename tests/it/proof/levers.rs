@@ -343,6 +343,11 @@ async fn is_wished(row: &Row, wish: Wish, nth: usize) -> Result<(), String> {
     // Without it no official business account is requested.
     assert!(world.sandbox.set_field(DIGITS, "name_status", "APPROVED".into()));
     world.run_for(MINUTE * 10).await;
+    if wish == Wish::Official {
+        // Nor of a younger number.
+        world.cluster.edit(CHANNEL, |desired| desired.interval = Some(DAY));
+        world.run_for(DAY * 31).await;
+    }
     let effects = world.effects().len();
     world.cluster.edit(CHANNEL, |desired| {
         (desired.suspend, desired.management, desired.drift) = (row.suspend, row.management, row.drift);
